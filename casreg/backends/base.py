@@ -1,0 +1,110 @@
+"""What casreg asks of a storage: bytes under keys, five atomic methods, nothing else.
+
+Versions, retries of commits, packs, batches and metadata live above, once.  A backend MUST offer, for every
+single key: linearizable reads after writes, put-if-absent and put-if-unchanged; each method is atomic (nobody
+ever sees half an object, also after a crash), durable when it returns, and safe to call from many threads and
+processes at once.  Constructors do no I/O.  `casreg.testing` holds the contract as a test suite.
+
+Keys are relative POSIX paths of ASCII characters (see `casreg.keys`), at most 1,000 bytes long.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NewType, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from typing_extensions import Buffer
+
+Token = NewType("Token", str)
+"""A backend's opaque name for one written state of a key: equal tokens mean the same write or the same bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """What `get` returns.
+
+    Attributes:
+        data: The bytes of the range that was asked for.
+        token: The state that was read, for `swap`. None for a ranged read.
+    """
+
+    data: bytes
+    token: Token | None
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """One row of a listing. All but the key is a hint, good for display and caches, never for safety.
+
+    Attributes:
+        key: The key, complete (it begins with the prefix that was asked for).
+        size: Bytes.
+        token: The state at the time of the listing where the storage tells it, else None.
+        modified: Seconds since the epoch by the storage's own clock.
+    """
+
+    key: str
+    size: int
+    token: Token | None
+    modified: float
+
+
+class Backend(Protocol):
+    """Bytes under keys with compare-and-swap. See the module for what all methods promise.
+
+    Every method may also raise `StorageError` or one of its kinds (`StorageFullError`,
+    `StoragePermissionError`, `StorageUnavailableError`, `LockTimeoutError`): except for those three whose
+    meaning is exact (`NotFound`, `AlreadyExists`, `Conflict`), an error of `create` or `swap` leaves in doubt
+    whether the write happened, and the caller has to read.
+    """
+
+    @property
+    def location(self) -> str:
+        """A URI that names this place for messages and for caches of presence. Never holds a secret."""
+        ...
+
+    def get(self, key: str, start: int = 0, stop: int | None = None) -> Object:
+        """Read bytes `start` (inclusive) to `stop` (exclusive; None: the end).
+
+        A range that reaches past the end gives what is there, possibly nothing.
+
+        Raises:
+            NotFound: There is no such key.
+        """
+        ...
+
+    def create(self, key: str, data: Buffer, *, durable: bool = True) -> Token:
+        """Write `data` if and only if `key` does not exist. Never retried below this call.
+
+        `durable=False` tells the backend that losing this write in a power failure is harmless, so that a
+        local disk need not be flushed; it stays atomic.
+
+        Raises:
+            AlreadyExists: The key exists; its bytes are unchanged.
+        """
+        ...
+
+    def swap(self, key: str, data: Buffer, expected: Token) -> Token:
+        """Replace the bytes of `key` if and only if it is still in the state that `expected` names.
+
+        Never retried below this call.
+
+        Raises:
+            Conflict: The key is in another state, or does not exist; its bytes are unchanged.
+        """
+        ...
+
+    def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
+        """All keys that begin with `prefix` and sort after `after`, in ascending order of their bytes.
+
+        A key written before the call and not deleted is listed; one written or deleted meanwhile may be.
+        A prefix with no keys, or a place that does not exist yet, lists as empty.
+        """
+        ...
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove keys; a key that is missing is fine. When it returns, every one of them is gone."""
+        ...
