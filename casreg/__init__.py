@@ -1,0 +1,114 @@
+"""A content-addressed, versioned registry of Python objects.
+
+    from casreg import Registry
+
+    registry = Registry()
+    registry.save("my:model", model)  # "1.0.0"
+    registry.load("my:model")
+
+Importing this package loads the standard library and nothing else: what a name below needs is loaded when
+the name is first used (PEP 562).  Type checkers see all of them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from casreg.exceptions import (
+    AlreadyExists,
+    CasregError,
+    CommitConflictError,
+    CommitUnknownError,
+    Conflict,
+    CorruptError,
+    DestinationError,
+    InvalidArgumentError,
+    InvalidMetadataError,
+    InvalidNameError,
+    InvalidVersionError,
+    LockTimeoutError,
+    MaterializationError,
+    MaterializerError,
+    NoMaterializerError,
+    NotFound,
+    ObjectChangedError,
+    ObjectNotFoundError,
+    SourceChangedError,
+    SourceError,
+    SourceNotFoundError,
+    StorageError,
+    StorageFullError,
+    StoragePermissionError,
+    StorageUnavailableError,
+    UnknownClassError,
+    UnknownMaterializerError,
+    UnsafeStorageError,
+    UnsupportedFormatError,
+    UnsupportedSourceError,
+    UntrustedError,
+    VersionConflictError,
+)
+
+if TYPE_CHECKING:
+    __version__: str
+else:
+    # Hidden from type checkers, for which a module with `__getattr__` would have every attribute.
+
+    _LAZY = {
+        "LocalRegistryBackend": ("casreg.backends.local", "LocalBackend"),
+        "MemoryBackend": ("casreg.backends.memory", "MemoryBackend"),
+        "Registry": ("casreg.registry", "Registry"),
+    }
+
+    def __getattr__(name: str) -> object:
+        """Load what `name` stands for, once."""
+        if name == "__version__":
+            value = import_module("importlib.metadata").version("casreg")
+        elif name in _LAZY:
+            module, attribute = _LAZY[name]
+            value = getattr(import_module(module), attribute)
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted(set(globals()) | set(__all__))
+
+
+__all__ = [
+    "AlreadyExists",
+    "CasregError",
+    "CommitConflictError",
+    "CommitUnknownError",
+    "Conflict",
+    "CorruptError",
+    "DestinationError",
+    "InvalidArgumentError",
+    "InvalidMetadataError",
+    "InvalidNameError",
+    "InvalidVersionError",
+    "LockTimeoutError",
+    "MaterializationError",
+    "MaterializerError",
+    "NoMaterializerError",
+    "NotFound",
+    "ObjectChangedError",
+    "ObjectNotFoundError",
+    "SourceChangedError",
+    "SourceError",
+    "SourceNotFoundError",
+    "StorageError",
+    "StorageFullError",
+    "StoragePermissionError",
+    "StorageUnavailableError",
+    "UnknownClassError",
+    "UnknownMaterializerError",
+    "UnsafeStorageError",
+    "UnsupportedFormatError",
+    "UnsupportedSourceError",
+    "UntrustedError",
+    "VersionConflictError",
+    "__version__",
+]

@@ -1,0 +1,80 @@
+"""Where things are kept when the caller does not say: the one module that reads the environment for that.
+
+An argument wins over the environment, the environment over the platform's own places.  Data goes to the
+user's *data* folder, never to a cache that a cleaner may empty.  Nothing here touches the disk.
+
+| variable              | place                                        |
+| --------------------- | -------------------------------------------- |
+| `CASREG_REGISTRY_DIR` | the folder of `Registry()`                   |
+| `CASREG_STORE_DIR`    | the folder of `Store()`                      |
+| `CASREG_CACHE_DIR`    | what can be lost: copies, hints              |
+| `CASREG_CONFIG`       | the file that names mounts                   |
+
+A leading `~` is expanded.  An empty variable counts as one that is not set.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import platformdirs
+
+from casreg.exceptions import InvalidArgumentError
+
+REGISTRY_DIR: Final = "CASREG_REGISTRY_DIR"
+STORE_DIR: Final = "CASREG_STORE_DIR"
+CACHE_DIR: Final = "CASREG_CACHE_DIR"
+CONFIG: Final = "CASREG_CONFIG"
+
+_APP: Final = "casreg"
+
+
+def registry_dir() -> Path:
+    """The absolute path of the folder of `Registry()`.
+
+    Raises:
+        InvalidArgumentError: `CASREG_REGISTRY_DIR` begins with a `~` that stands for no home folder.
+    """
+    return _from_environment(REGISTRY_DIR) or platformdirs.user_data_path(_APP, appauthor=False) / "registry"
+
+
+def store_dir() -> Path:
+    """The absolute path of the folder of `Store()`, another one than that of `Registry()`.
+
+    Raises:
+        InvalidArgumentError: `CASREG_STORE_DIR` begins with a `~` that stands for no home folder.
+    """
+    return _from_environment(STORE_DIR) or platformdirs.user_data_path(_APP, appauthor=False) / "store"
+
+
+def cache_dir() -> Path:
+    """The absolute path of the folder for what can be made again. Anybody may empty it at any time.
+
+    Raises:
+        InvalidArgumentError: `CASREG_CACHE_DIR` begins with a `~` that stands for no home folder.
+    """
+    return _from_environment(CACHE_DIR) or platformdirs.user_cache_path(_APP, appauthor=False)
+
+
+def config_path() -> Path:
+    """The absolute path of the configuration file, which need not exist.
+
+    Raises:
+        InvalidArgumentError: `CASREG_CONFIG` begins with a `~` that stands for no home folder.
+    """
+    return _from_environment(CONFIG) or platformdirs.user_config_path(_APP, appauthor=False) / "config.toml"
+
+
+def _from_environment(variable: str) -> Path | None:
+    """The path that `variable` holds; None when it is unset or empty."""
+    text = os.environ.get(variable)
+    if not text:
+        return None
+    try:
+        # Made absolute now, so that a later change of the working directory moves nothing.
+        return Path(text).expanduser().absolute()
+    except RuntimeError as err:
+        message = f"{variable}={text}: there is no home folder for this '~'; write the path in full"
+        raise InvalidArgumentError(message) from err

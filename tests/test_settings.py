@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import platformdirs
+import pytest
+
+from casreg import InvalidArgumentError, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PLACES = {
+    "CASREG_REGISTRY_DIR": settings.registry_dir,
+    "CASREG_STORE_DIR": settings.store_dir,
+    "CASREG_CACHE_DIR": settings.cache_dir,
+    "CASREG_CONFIG": settings.config_path,
+}
+each_place = pytest.mark.parametrize(("variable", "place"), PLACES.items())
+
+
+@pytest.fixture
+def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment in which no variable names a place."""
+    for variable in PLACES:
+        monkeypatch.delenv(variable)
+
+
+@each_place
+def test_a_variable_names_its_place(
+    variable: str, place: Callable[[], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The environment wins over the platform's default."""
+    monkeypatch.setenv(variable, str(tmp_path / "here"))
+    assert place() == tmp_path / "here"
+
+
+@each_place
+def test_an_empty_variable_is_not_set(
+    variable: str, place: Callable[[], Path], nothing_set: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`VARIABLE=` in a shell means the default place, not the working directory."""
+    default = place()
+    monkeypatch.setenv(variable, "")
+    assert place() == default
+
+
+def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`~/x` works where no shell expands it: in service files and containers."""
+    monkeypatch.setenv("CASREG_REGISTRY_DIR", os.path.join("~", "objects"))  # noqa: PTH118 - Path would do it
+    assert settings.registry_dir() == Path.home() / "objects"
+
+
+def test_a_tilde_of_nobody_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home folder that cannot be found is an error of ours that names the variable."""
+    monkeypatch.setenv("CASREG_STORE_DIR", "~no-such-user-here/x")
+    with pytest.raises(InvalidArgumentError, match="CASREG_STORE_DIR"):
+        settings.store_dir()
+
+
+def test_a_relative_variable_is_taken_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The path is absolute, so that a later change of directory moves nothing."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CASREG_REGISTRY_DIR", "objects")
+    assert settings.registry_dir() == tmp_path / "objects"
+
+
+def test_data_is_not_kept_in_a_cache(nothing_set: None) -> None:
+    """Registry and Store are under the user's data folder and outside the cache folder."""
+    data = platformdirs.user_data_path("casreg", appauthor=False)
+    for folder in (settings.registry_dir(), settings.store_dir()):
+        assert folder.is_relative_to(data)
+        assert not folder.is_relative_to(settings.cache_dir())
+
+
+def test_registry_and_store_do_not_share_a_folder(nothing_set: None) -> None:
+    """Neither of the two lies inside the other."""
+    registry, store = settings.registry_dir(), settings.store_dir()
+    assert not registry.is_relative_to(store)
+    assert not store.is_relative_to(registry)
+
+
+def test_asking_creates_nothing(nothing_set: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To ask where things would be kept makes no folder."""
+    for variable in ("HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    for place in PLACES.values():
+        place()
+    assert list(tmp_path.iterdir()) == []
