@@ -1,0 +1,89 @@
+"""How a chunk's bytes are stored in a frame: raw, or as one zstd frame.
+
+Zstandard: RFC 8878, level 1.  Incompressible chunks are recognised by a small sample (three pieces of 4 KiB, joined):
+where it shrinks by less than a tenth, the whole is stored raw without trying.  Byte entropy would mislead here
+(text in base64 looks compressible, float noise with a constant exponent does not).
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+import zstandard
+
+from casreg.exceptions import CorruptError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+RAW: Final = 0
+ZSTD: Final = 1
+CODECS: Final = frozenset({RAW, ZSTD})
+
+_LEVEL: Final = 1
+_SAMPLE: Final = 4096
+_SAMPLED_FROM: Final = 4 * _SAMPLE
+_WORTH: Final = 0.90
+
+_local = threading.local()
+
+
+def _compressor() -> zstandard.ZstdCompressor:
+    """This thread's compressor: building one costs as much as compressing a small chunk."""
+    found: zstandard.ZstdCompressor | None = getattr(_local, "compressor", None)
+    if found is None:
+        # No checksum: the digest of the chunk covers it. The size is in the frame header of the pack too.
+        found = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=False, write_content_size=True)
+        _local.compressor = found
+    return found
+
+
+def _decompressor() -> zstandard.ZstdDecompressor:
+    found: zstandard.ZstdDecompressor | None = getattr(_local, "decompressor", None)
+    if found is None:
+        found = zstandard.ZstdDecompressor()
+        _local.decompressor = found
+    return found
+
+
+def looks_compressible(data: memoryview) -> bool:
+    """Whether a sample of `data` shrinks by at least a tenth. Small data always does: trying costs little."""
+    size = len(data)
+    if size <= _SAMPLED_FROM:
+        return True
+    quarter = size // 4
+    sample = b"".join(data[at : at + _SAMPLE] for at in (quarter, 2 * quarter, 3 * quarter - _SAMPLE))
+    return len(_compressor().compress(sample)) <= _WORTH * len(sample)
+
+
+def encode(data: memoryview) -> tuple[int, Buffer]:
+    """The codec and the stored bytes of a chunk. Raw bytes are `data` itself, not a copy."""
+    if looks_compressible(data):
+        packed = _compressor().compress(data)
+        if len(packed) < len(data):
+            return ZSTD, packed
+    return RAW, data
+
+
+def decode(codec: int, stored: memoryview, size: int) -> Buffer:
+    """The `size` bytes of a chunk. Raw bytes are `stored` itself, not a copy; the caller verifies the digest.
+
+    Never allocates more than `size` bytes, whatever `stored` claims.
+
+    Raises:
+        CorruptError: `stored` does not give exactly `size` bytes, or the codec is unknown.
+    """
+    if codec == RAW:
+        if len(stored) != size:
+            raise CorruptError(f"a raw frame holds {len(stored)} bytes where {size} were promised")
+        return stored
+    if codec != ZSTD:
+        raise CorruptError(f"unknown codec {codec}")
+    try:
+        # The size that the zstd frame claims is checked before anything is allocated by it.
+        if zstandard.frame_content_size(stored) != size:
+            raise CorruptError(f"a zstd frame does not hold the {size} bytes that were promised")
+        return _decompressor().decompress(stored, max_output_size=size, allow_extra_data=False)
+    except zstandard.ZstdError as err:
+        raise CorruptError(f"a zstd frame cannot be decompressed: {err}") from err
