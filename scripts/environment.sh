@@ -25,9 +25,11 @@ venv_python() {
 }
 
 make_venv() {
-    # Both interpreter and pip are asked: an interrupted run, or a moved checkout, leaves a folder that works no more.
-    if [ -e .venv ] && "$(venv_python)" -m pip --version >/dev/null 2>&1; then return; fi
-    local python
+    local python home=.venv/casreg-checkout
+    # An interrupted run, a removed Python or a moved checkout leaves a folder that works no more: it is made anew.
+    if [ "$(cat "$home" 2>/dev/null)" = "$PWD" ] && "$(venv_python)" -m pip --version >/dev/null 2>&1; then
+        return
+    fi
     python=$(find_python) || return 1
     if ! "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then
         say "$python has no venv or no pip of its own (ensurepip). On Debian and Ubuntu: apt install python3-venv"
@@ -38,6 +40,7 @@ make_venv() {
         say "$python -m venv failed: see the lines above. Is the checkout's folder writable?"
         return 1
     fi
+    printf '%s\n' "$PWD" >"$home"
 }
 
 make_environment() {
@@ -46,8 +49,7 @@ make_environment() {
     PYTHON=$(venv_python)
     # An install is remembered by what it was made from, and redone only when that changes.
     stamp=.venv/casreg-installed-$extras
-    wanted=$("$PYTHON" -c 'import hashlib, os, pathlib as p
-print(hashlib.sha256(p.Path("pyproject.toml").read_bytes()).hexdigest(), os.getcwd())')
+    wanted=$("$PYTHON" -c 'import hashlib; print(hashlib.sha256(open("pyproject.toml", "rb").read()).hexdigest())')
     if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then return; fi
     say "installing casreg[$extras] into .venv"
     if ! "$PYTHON" -m pip install --quiet --disable-pip-version-check --editable ".[$extras]"; then

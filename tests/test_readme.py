@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import FreshPython
+
+pytest.importorskip("casreg.registry")  # until it is there
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+
+
+def first_example() -> str:
+    """The first Python block of the README."""
+    found = re.search(
+        r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    assert found is not None
+    return found[1]
+
+
+def test_the_first_example_works_twice(fresh_python: FreshPython) -> None:
+    """The code on the first screen runs as printed, in a new process, and again where it has run before."""
+    objects, first, stored = "['my:settings', 'my:table']", "['1.0.0', '1.0.1']", r"\d+"
+    assert re.fullmatch(f"{re.escape(objects)} {re.escape(first)} {stored}\n", fresh_python(first_example()))
+    second = "['1.0.0', '1.0.1', '1.0.2', '1.0.3']"
+    assert re.fullmatch(f"{re.escape(objects)} {re.escape(second)} {stored}\n", fresh_python(first_example()))
+
+
+def test_the_first_example_stores_what_is_the_same_once(fresh_python: FreshPython) -> None:
+    """The second version of the 8 MB table costs less than 400 kB, as the comment beside it says."""
+    assert int(fresh_python(first_example()).split()[-1]) < 400_000
+
+
+def test_the_first_example_is_short() -> None:
+    """A dozen lines of code at most: a reader's patience."""
+    assert len([line for line in first_example().splitlines() if line.strip()]) <= 12
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    """Every relative link of a page at the top is a file or folder of the checkout."""
+    targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", (ROOT / page).read_text("utf-8"))
+    missing = [target for target in targets if not (ROOT / target).exists()]
+    assert not missing
