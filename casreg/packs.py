@@ -96,7 +96,6 @@ class PackBuilder:
         self._records: list[tuple[Digest, int, int, int]] = []
         self._end = HEADER.size
         self._reserve(HEADER.size)
-        HEADER.pack_into(buffer, 0, MAGIC, _NO_KEY, secrets.token_bytes(16))
 
     @property
     def frames_end(self) -> int:
@@ -126,7 +125,11 @@ class PackBuilder:
         return Located(start, end - start, size)
 
     def seal(self) -> SealedPack:
-        """Write table and trailer and name the pack. Hashes it all; releases the GIL meanwhile."""
+        """Write header, table and trailer and name the pack. Hashes it all; releases the GIL meanwhile.
+
+        Each call draws a new nonce, and so gives another name: the view of the call before must be released.
+        """
+        HEADER.pack_into(self._buffer, 0, MAGIC, _NO_KEY, secrets.token_bytes(16))
         table = b"".join(RECORD.pack(*record) for record in self._records)
         table_digest = digest_of(table)
         end = self._end + len(table)

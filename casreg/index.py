@@ -1,0 +1,221 @@
+"""The chunk index: which pack has a chunk. Derived, rebuildable, and never trusted.
+
+An index is a set of immutable files under `index/`, each sorted by the first eight bytes of the chunks' digests, so
+that a few small reads find a chunk among millions.  Each save that wrote packs adds one; files of similar size are
+merged, so that their number grows with the logarithm of the number of chunks (a log-structured merge tree: O'Neil
+et al., "The Log-Structured Merge-Tree", Acta Informatica 33, 1996).
+
+Whoever uses an answer reads the pack's table, whose digest proves it, before building on it.  An index that lacks a
+chunk, or names a pack that is gone, costs space or a request, never data.
+
+    header  40  magic `casregI1`, nonce 16, packs u32, fanout bits u32, entries u64 (little-endian)
+    fanout   4  for each of the 2**bits prefixes: number of entries whose digest begins with it or a lower one, u32
+    packs   88  hook 8, digest 32, size u64, table size u64, table digest 32
+    entries 12  first 8 bytes of the chunk's digest, number of the pack u32 (big-endian); sorted as bytes
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from casreg.digest import Digest, digest_of
+from casreg.exceptions import StorageError
+from casreg.model import PackRef
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from casreg.backends.base import Backend
+
+PREFIX: Final = "index/"
+MAGIC: Final = b"casregI1"
+HEADER: Final = struct.Struct("<8s16sIIQ")
+PACK: Final = struct.Struct("<8s32sQQ32s")
+ENTRY: Final = 12
+_PREFIX_BYTES: Final = 8
+_BUCKET: Final = 256
+_READ_WHOLE: Final = 1024 * 1024
+_SPARSE: Final = 64
+
+log = logging.getLogger("casreg.index")
+
+
+class _UnusableIndexError(Exception):
+    """The file is no index, or is gone. It is a hint: whoever meets this goes on without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """An open index file: where its parts are, and its fanout."""
+
+    key: str
+    packs: int
+    bits: int
+    entries: int
+    fanout: Sequence[int]
+
+    @property
+    def packs_at(self) -> int:
+        return HEADER.size + 4 * (1 << self.bits)
+
+    @property
+    def entries_at(self) -> int:
+        return self.packs_at + PACK.size * self.packs
+
+    def bucket(self, digest: bytes) -> tuple[int, int]:
+        """The numbers of the first entry, and the one after the last, that may be the digest's."""
+        number = int.from_bytes(digest[:4], "big") >> (32 - self.bits)
+        return (self.fanout[number - 1] if number else 0), self.fanout[number]
+
+
+class Index:
+    """The index of one repository. Safe to use from many threads; files are opened when they are first needed."""
+
+    def __init__(self, backend: Backend) -> None:
+        """No I/O before the first call."""
+        self._backend = backend
+        self._open: dict[str, _File] = {}
+        self._packs: dict[tuple[str, int], PackRef] = {}
+
+    def find(self, digests: Iterable[Digest]) -> Iterator[tuple[Digest, PackRef]]:
+        """Packs that are said to have these chunks. A chunk may be named more than once, or wrongly, or not."""
+        wanted = sorted(digests)
+        if not wanted:
+            return
+        for key, size in self._files():
+            try:
+                found = list(self._find_in(self._file(key), size, wanted))
+            except (_UnusableIndexError, StorageError) as err:
+                log.debug("index file %s is not used: %s", key, err)
+                continue
+            yield from found
+
+    def add(self, packs: Iterable[tuple[PackRef, Iterable[Digest]]]) -> None:
+        """Note which chunks these packs have. Loses nothing but speed where it fails, and then says so in the log."""
+        try:
+            self._add(list(packs))
+        except StorageError as err:
+            log.warning("the chunk index could not be brought up to date, so that later saves may store more: %s", err)
+
+    def _files(self) -> list[tuple[str, int]]:
+        try:
+            return [(info.key, info.size) for info in self._backend.list(PREFIX)]
+        except StorageError as err:
+            log.debug("the index cannot be listed: %s", err)
+            return []
+
+    def _file(self, key: str) -> _File:
+        found = self._open.get(key)
+        if found is None:
+            head = self._backend.get(key, 0, HEADER.size).data
+            try:
+                magic, _, packs, bits, entries = HEADER.unpack(head)
+            except struct.error as err:
+                raise _UnusableIndexError("it is too short") from err
+            if magic != MAGIC or bits > 31:  # noqa: PLR2004 - a fanout beyond 2**31 cannot be
+                raise _UnusableIndexError("it does not begin as an index does")
+            raw = self._backend.get(key, HEADER.size, HEADER.size + 4 * (1 << bits)).data
+            if len(raw) != 4 * (1 << bits):
+                raise _UnusableIndexError("its fanout is cut off")
+            found = self._open[key] = _File(key, packs, bits, entries, struct.unpack(f"<{1 << bits}I", raw))
+        return found
+
+    def _find_in(self, file: _File, size: int, wanted: Sequence[Digest]) -> Iterator[tuple[Digest, PackRef]]:
+        whole: bytes | None = None
+        if size <= _READ_WHOLE or len(wanted) * _SPARSE > file.entries:
+            whole = self._backend.get(file.key, file.entries_at).data
+        for digest in wanted:
+            first, last = file.bucket(digest)
+            if whole is not None:
+                bucket = whole[first * ENTRY : last * ENTRY]
+            else:
+                start = file.entries_at + first * ENTRY
+                bucket = self._backend.get(file.key, start, start + (last - first) * ENTRY).data
+            prefix = digest[:_PREFIX_BYTES]
+            for at in range(0, len(bucket), ENTRY):
+                if bucket[at : at + _PREFIX_BYTES] == prefix:
+                    number = int.from_bytes(bucket[at + _PREFIX_BYTES : at + ENTRY], "big")
+                    yield digest, self._pack(file, number)
+
+    def _pack(self, file: _File, number: int) -> PackRef:
+        found = self._packs.get((file.key, number))
+        if found is None:
+            if number >= file.packs:
+                raise _UnusableIndexError("an entry names a pack that is not there")
+            start = file.packs_at + number * PACK.size
+            found = _unpack(self._backend.get(file.key, start, start + PACK.size).data)
+            self._packs[file.key, number] = found
+        return found
+
+    def _add(self, packs: Sequence[tuple[PackRef, Iterable[Digest]]]) -> None:
+        if not packs:
+            return
+        refs = [ref for ref, _ in packs]
+        entries = [
+            digest[:_PREFIX_BYTES] + number.to_bytes(4, "big")
+            for number, (_, digests) in enumerate(packs)
+            for digest in digests
+        ]
+        merged: list[str] = []
+        for key, size in sorted(self._files(), key=lambda item: item[1]):
+            if size > 2 * (len(entries) * ENTRY + len(refs) * PACK.size + HEADER.size):
+                break
+            try:
+                more_refs, more_entries = self._load(key, len(refs))
+            except (_UnusableIndexError, StorageError) as err:
+                log.debug("index file %s is left out of a merge: %s", key, err)
+                continue
+            refs += more_refs
+            entries += more_entries
+            merged.append(key)
+        data = encode(refs, entries)
+        self._backend.create(f"{PREFIX}{digest_of(data).hex()}", data, durable=False)
+        if merged:
+            self._backend.delete(merged)
+
+    def _load(self, key: str, offset: int) -> tuple[list[PackRef], list[bytes]]:
+        """All of a file, with the numbers of its packs raised by `offset`."""
+        file = self._file(key)
+        data = self._backend.get(key).data
+        if len(data) != file.entries_at + file.entries * ENTRY or digest_of(data).hex() != key[len(PREFIX) :]:
+            raise _UnusableIndexError("it is damaged")
+        refs = [_unpack(data[at : at + PACK.size]) for at in range(file.packs_at, file.entries_at, PACK.size)]
+        entries = [
+            data[at : at + _PREFIX_BYTES]
+            + (int.from_bytes(data[at + _PREFIX_BYTES : at + ENTRY], "big") + offset).to_bytes(4, "big")
+            for at in range(file.entries_at, len(data), ENTRY)
+        ]
+        return refs, entries
+
+
+def _unpack(data: bytes) -> PackRef:
+    try:
+        hook, digest, size, table_size, table_digest = PACK.unpack(data)
+    except struct.error as err:
+        raise _UnusableIndexError("it is cut off") from err
+    return PackRef(f"{hook.hex()}-{digest.hex()}", size, table_size, Digest(table_digest))
+
+
+def encode(packs: Sequence[PackRef], entries: Iterable[bytes]) -> bytes:
+    """An index file. `entries` are prefix and pack number, 12 bytes each, in any order."""
+    rows = sorted(entries)
+    bits = max(0, (len(rows) // _BUCKET)).bit_length()
+    counts = [0] * (1 << bits)
+    for row in rows:
+        counts[int.from_bytes(row[:4], "big") >> (32 - bits)] += 1
+    total = 0
+    for number, count in enumerate(counts):
+        total += count
+        counts[number] = total
+    parts = [HEADER.pack(MAGIC, secrets.token_bytes(16), len(packs), bits, len(rows))]
+    parts.append(struct.pack(f"<{len(counts)}I", *counts))
+    for pack in packs:
+        hook, _, digest = pack.name.partition("-")
+        parts.append(
+            PACK.pack(bytes.fromhex(hook), bytes.fromhex(digest), pack.size, pack.table_size, pack.table_digest)
+        )
+    return b"".join(parts + rows)

@@ -1,0 +1,6 @@
+"""The way in: files → chunks → packs. `store` is the whole of it; nothing it writes is visible before a commit."""
+
+from casreg.ingest.assembly import Ingested, store
+from casreg.ingest.packing import Known, Place
+
+__all__ = ["Ingested", "Known", "Place", "store"]

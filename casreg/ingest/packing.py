@@ -1,0 +1,193 @@
+"""New chunks become packs: each chunk once, packs written while others are still being filled."""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from casreg.exceptions import StorageUnavailableError
+from casreg.packs import PACK_LIMIT, PackBuilder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from concurrent.futures import Future
+
+    from typing_extensions import Buffer
+
+    from casreg.backends.base import Backend
+    from casreg.digest import Digest
+    from casreg.model import PackRef
+    from casreg.packs import Located, SealedPack
+
+MAX_IN_FLIGHT: Final = 4
+"""Packs that are being written at the same time, each up to 32 MiB of memory."""
+
+_ATTEMPTS: Final = 3
+
+
+class Place(NamedTuple):
+    """Where a chunk is stored already."""
+
+    pack: PackRef
+    located: Located
+
+
+class Known(Protocol):
+    """What finds chunks that the repository has already. It may miss some; what it says is true."""
+
+    def find(self, digests: Sequence[Digest]) -> Mapping[Digest, Place]:
+        """The places of those of `digests` that are known."""
+        ...
+
+
+class Spot(NamedTuple):
+    """Where a chunk of this save is: a pack by its number in this save, and its frame there."""
+
+    pack: int
+    offset: int
+    length: int
+
+
+class Encoded(NamedTuple):
+    """A new chunk in its stored form."""
+
+    digest: Digest
+    codec: int
+    stored: Buffer
+    size: int
+
+
+class Packing:
+    """The chunks of one save: where each is, and packs under way for those that are new.
+
+    One thread calls it; sealing and writing packs happens on threads of its own.
+    """
+
+    def __init__(self, backend: Backend, known: Known) -> None:
+        """Nothing is written before the first new chunk."""
+        self._backend = backend
+        self._known = known
+        self._packs: list[PackRef | None] = []
+        self._numbers: dict[str, int] = {}
+        self._spots: dict[Digest, Spot] = {}
+        self._claimed: set[Digest] = set()
+        self._builder: PackBuilder | None = None
+        self._open = -1
+        self._buffers: list[bytearray] = []
+        self._in_flight: deque[tuple[int, bytearray, Future[SealedPack]]] = deque()
+        self._threads: ThreadPoolExecutor | None = None
+        self._buffer = bytearray()
+        self.written: list[SealedPack] = []
+        self.stored = 0
+
+    def claim(self, digests: Iterable[Digest]) -> set[Digest]:
+        """Those of `digests` that have to be stored: neither known to the repository nor claimed before."""
+        unseen = [d for d in dict.fromkeys(digests) if d not in self._spots and d not in self._claimed]
+        self.adopt(self._known.find(unseen))
+        new = {digest for digest in unseen if digest not in self._spots}
+        self._claimed |= new
+        return new
+
+    def adopt(self, places: Mapping[Digest, Place]) -> None:
+        """Take over chunks where they are."""
+        for digest, (pack, located) in places.items():
+            number = self._numbers.get(pack.name)
+            if number is None:
+                number = self._numbers[pack.name] = len(self._packs)
+                self._packs.append(pack)
+            self._spots[digest] = Spot(number, located.offset, located.length)
+
+    def has(self, digests: Iterable[Digest]) -> bool:
+        """Whether the repository, or this save, has all of these chunks; takes them over if so."""
+        missing = [digest for digest in dict.fromkeys(digests) if digest not in self._spots]
+        if missing:
+            self.adopt(self._known.find(missing))
+        return all(digest in self._spots for digest in missing)
+
+    def append(self, chunk: Encoded) -> None:
+        """Put a claimed chunk into the current pack; begins to write the pack when it is full."""
+        length = len(memoryview(chunk.stored))
+        if self._builder is not None and not self._builder.fits(length):
+            self._dispatch()
+        if self._builder is None:
+            self._begin(length)
+        assert self._builder is not None
+        located = self._builder.append(chunk.digest, chunk.codec, chunk.stored, chunk.size)
+        self._spots[chunk.digest] = Spot(self._open, located.offset, located.length)
+        self.stored += located.length
+
+    def spot(self, digest: Digest) -> Spot:
+        """Where a chunk is that was claimed and appended, or is known."""
+        return self._spots[digest]
+
+    def pack(self, number: int) -> PackRef:
+        """How placements name a pack of this save. Only after `finish`."""
+        ref = self._packs[number]
+        assert ref is not None
+        return ref
+
+    def finish(self) -> None:
+        """Write what is left. When it returns, every pack has been acknowledged by the backend.
+
+        Raises:
+            StorageError: A pack could not be written.
+        """
+        if self._builder is not None:
+            if self._threads is None:
+                self._settle(self._open, _write(self._backend, self._builder))
+                self._builder = None
+            else:
+                self._dispatch()
+        while self._in_flight:
+            self._wait()
+        self.close()
+
+    def close(self) -> None:
+        """Stop the threads; packs that are being written are waited for. Safe to call again."""
+        threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.shutdown(wait=True, cancel_futures=True)
+
+    def _begin(self, length: int) -> None:
+        self._buffer = self._buffers.pop() if self._buffers else bytearray(min(PACK_LIMIT, 2 * length + 4096))
+        self._builder = PackBuilder(self._buffer)
+        self._open = len(self._packs)
+        self._packs.append(None)
+
+    def _dispatch(self) -> None:
+        assert self._builder is not None
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(MAX_IN_FLIGHT, "casreg-pack")
+        builder, self._builder = self._builder, None
+        future = self._threads.submit(_write, self._backend, builder)
+        self._in_flight.append((self._open, self._buffer, future))
+        while len(self._in_flight) >= MAX_IN_FLIGHT:
+            self._wait()
+
+    def _wait(self) -> None:
+        number, buffer, future = self._in_flight.popleft()
+        sealed = future.result()
+        sealed.data.release()
+        self._buffers.append(buffer)
+        self._settle(number, sealed)
+
+    def _settle(self, number: int, sealed: SealedPack) -> None:
+        self._packs[number] = sealed.ref
+        self.written.append(sealed)
+        self.stored += sealed.ref.size - sum(located.length for located in sealed.table.values())
+
+
+def _write(backend: Backend, builder: PackBuilder) -> SealedPack:
+    """Seal and write a pack. After any doubt it goes out under another name: a data name is sent once."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        sealed = builder.seal()
+        try:
+            backend.create(sealed.key, sealed.data)
+        except StorageUnavailableError:
+            if attempt == _ATTEMPTS:
+                raise
+            sealed.data.release()
+        else:
+            return sealed
+    raise AssertionError("unreachable")

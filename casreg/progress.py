@@ -1,0 +1,37 @@
+"""What a long operation tells about itself while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One report. All numbers count from the beginning of the operation and never fall.
+
+    Attributes:
+        phase: `"save"` or `"load"`.
+        name: The object's name.
+        done: Bytes of the object that are dealt with.
+        total: Bytes of the object.
+        chunks: Chunks that are dealt with.
+        stored: Bytes that were newly written to the storage (save), or read from it (load).
+        reused: Bytes of the object that needed no writing, since the repository has them (save).
+    """
+
+    phase: str
+    name: str
+    done: int
+    total: int
+    chunks: int
+    stored: int
+    reused: int = 0
+
+
+ProgressCallback: TypeAlias = Callable[[Progress], None]
+"""Called from the thread that called `save` or `load`, a few times for each 100 MB, and once at the end.
+
+What it raises ends the operation: nothing is committed, and the error reaches the caller.
+"""

@@ -1,0 +1,150 @@
+"""Which chunks the repository has already: tables of packs, seen and proved, and the search for duplicates.
+
+Order of the search: the packs of the same name's latest version, then whatever the index proposes.  What a table
+says is true, since its digest is checked; that its pack still exists at the commit is the committer's to prove,
+which is why each table carries the id of the collector's head after whose reading it was seen (`protocol.md`).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from casreg.exceptions import CorruptError, NotFound
+from casreg.ingest.packing import Place
+from casreg.packs import key_of, parse_table, table_range
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from casreg.backends.base import Backend
+    from casreg.digest import Digest
+    from casreg.head import HeadId
+    from casreg.index import Index
+    from casreg.model import PackRef
+    from casreg.packs import Located
+
+MAX_RECORDS: Final = 262_144
+"""Records of tables that are kept in memory: about 60 MiB."""
+
+log = logging.getLogger("casreg.tables")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A pack's table, and when it was seen.
+
+    Attributes:
+        pack: The pack.
+        records: Where each chunk is in it.
+        seen: Id of the head after whose reading the pack was seen to exist.
+    """
+
+    pack: PackRef
+    records: Mapping[Digest, Located]
+    seen: HeadId
+
+
+class Tables:
+    """The tables of one repository, fetched once and kept, the least recently used given up first. Thread-safe."""
+
+    def __init__(self, backend: Backend) -> None:
+        """No I/O before the first call."""
+        self._backend = backend
+        self._lock = threading.Lock()
+        self._tables: OrderedDict[str, Table] = OrderedDict()
+        self._records = 0
+
+    def get(self, pack: PackRef, head: HeadId) -> Table | None:
+        """The table of a pack; None if the pack is gone or its table damaged: then nothing can be built on it.
+
+        Args:
+            pack: As a placement or an index names it.
+            head: Id of the head that the caller read before.
+        """
+        with self._lock:
+            found = self._tables.get(pack.name)
+            if found is not None and found.pack == pack:
+                self._tables.move_to_end(pack.name)
+                return found
+        try:
+            data = self._backend.get(key_of(pack), *table_range(pack)).data
+            table = Table(pack, parse_table(pack, data), head)
+        except NotFound:
+            return None
+        except CorruptError as err:
+            log.warning("nothing will be built on a damaged pack: %s", err)
+            return None
+        self.put(table)
+        return table
+
+    def put(self, table: Table) -> None:
+        """Keep a table."""
+        with self._lock:
+            replaced = self._tables.pop(table.pack.name, None)
+            self._records += len(table.records) - (len(replaced.records) if replaced else 0)
+            self._tables[table.pack.name] = table
+            while self._records > MAX_RECORDS and len(self._tables) > 1:
+                _, oldest = self._tables.popitem(last=False)
+                self._records -= len(oldest.records)
+
+    def forget(self, name: str) -> None:
+        """Give up a table whose pack is gone, or must not be built on."""
+        with self._lock:
+            found = self._tables.pop(name, None)
+            self._records -= len(found.records) if found else 0
+
+
+class Duplicates:
+    """Finds chunks that one save need not store. Not thread-safe: it belongs to that save."""
+
+    def __init__(
+        self, tables: Tables, index: Index, near: Sequence[PackRef], head: HeadId, avoid: Collection[str]
+    ) -> None:
+        """No I/O before the first search.
+
+        Args:
+            tables: The repository's tables.
+            index: Its index.
+            near: Packs that are searched first.
+            head: Id of the head that was read when the save began.
+            avoid: Keys of packs that must not be built on.
+        """
+        self._tables = tables
+        self._index = index
+        self._near: Sequence[PackRef] | None = near
+        self._head = head
+        self._avoid = avoid
+        self._places: dict[Digest, Place] = {}
+        self._used: dict[str, Table] = {}
+
+    def find(self, digests: Sequence[Digest]) -> Mapping[Digest, Place]:
+        """The places of those of `digests` that are known (see `casreg.ingest.packing.Known`)."""
+        if not digests:
+            return {}
+        near, self._near = self._near, None
+        for pack in near or ():
+            self._take(pack)
+        rest = [digest for digest in digests if digest not in self._places]
+        for digest, pack in self._index.find(rest):
+            if digest not in self._places:
+                self._take(pack)
+        return {digest: self._places[digest] for digest in digests if digest in self._places}
+
+    def seen(self, name: str) -> HeadId | None:
+        """When the pack with this name was seen, if this search has used it."""
+        table = self._used.get(name)
+        return table.seen if table else None
+
+    def _take(self, pack: PackRef) -> None:
+        if pack.name in self._used or key_of(pack) in self._avoid:
+            return
+        table = self._tables.get(pack, self._head)
+        if table is None:
+            return
+        self._used[pack.name] = table
+        for digest, located in table.records.items():
+            self._places.setdefault(digest, Place(pack, located))
