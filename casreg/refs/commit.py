@@ -1,0 +1,305 @@
+"""The writer's side of the protocol: the loop that commits a change to the ref of one name.
+
+`docs/design/protocol.md` has the proof; the order of requests here is what it rests on:
+
+1. Read the ref R. If there is none, create it empty.
+2. After that read `gc/head`, and the lists of names that it condemns.
+3. Ask the caller for the change, who validates every physical name that it adds, in full, in each attempt.
+4. Compare-and-swap R, stamped with the head's id. That is the commit.
+5. On a conflict begin again.
+
+Names that R held already and that stay need no validation: had a verdict listed one, then R, which the collector
+finds in its listing, would carry that run's stamp before the verdict, and the collector would have spared what R
+reached; a stamp set after step 1 makes step 4 conflict.  Segments that a spill writes are new files, written after
+step 2 under fresh names in each attempt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from casreg.exceptions import (
+    CommitConflictError,
+    CorruptError,
+    InvalidArgumentError,
+    ObjectNotFoundError,
+    StorageError,
+)
+from casreg.keys import ref_key
+from casreg.refs.document import Ref
+from casreg.refs.fencing import Fence, FenceReader
+from casreg.refs.history import History
+from casreg.refs.landing import REFUSALS, Held, Write, land, read_held
+from casreg.refs.pace import PACE, Pace
+from casreg.refs.segments import SegmentGone, SegmentReader
+from casreg.refs.spill import overflow, spilled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from casreg.backends.base import Backend
+
+T = TypeVar("T")
+
+_CREATES = 4
+"""So often an empty ref, or a segment, is tried to be created while the storage fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What a change is made from, new in each attempt.
+
+    Attributes:
+        number: From 1.
+        history: The ref as it is. Empty if it was just created.
+        write: The id that this attempt writes under: new entries carry it in `write`.
+        fence: What may be reused. The caller must ask it about *every* physical name that the change adds.
+    """
+
+    number: int
+    history: History
+    write: str
+    fence: Fence
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What a change that adds no physical name is made from. Attributes as those of `Attempt`."""
+
+    number: int
+    history: History
+    write: str
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """How a commit ended.
+
+    Attributes:
+        history: The ref as last seen; with the change in it, if there was one, and perhaps with later ones.
+        write: Id of the write; None if there was nothing to change, and nothing was written.
+    """
+
+    history: History
+    write: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """One attempt, before it is sent. `ref` is None if nothing is to be done."""
+
+    held: Held
+    ref: Ref | None
+
+
+class Refs:
+    """The refs of one repository: reading them, and committing to them.
+
+    For any number of threads and processes; a fork or a pickle leaves both sides usable. Constructing it does no
+    I/O.
+    """
+
+    def __init__(self, backend: Backend, *, pace: Pace = PACE) -> None:
+        self._backend = backend
+        self._pace = pace
+        self.segments = SegmentReader(backend)
+        self.fences = FenceReader(backend)
+
+    def read(self, name: str) -> Held | None:
+        """The history of `name` as it is now, with the token of its ref; None if there is no ref.
+
+        Raises:
+            InvalidNameError: It is no name.
+            CorruptError: The ref is damaged, or that of another name.
+            UnsupportedFormatError: The ref has another format.
+            StorageError: It cannot be read.
+        """
+        return read_held(self._backend, name, self.segments)
+
+    def ask(self, name: str, question: Callable[[History | None], T]) -> T:
+        """The answer of `question` to the history of `name` (None if there is no ref).
+
+        Asks again when a segment has gone because the ref moved on meanwhile: only so can long histories be read
+        while others write and collect. `question` must have no effects.
+
+        Raises:
+            InvalidNameError: As `read`.
+            CorruptError: As `read`, or a segment is damaged or lost.
+            UnsupportedFormatError: As `read`.
+            StorageError: As `read`.
+        """
+        return self._settled(name, self.read(name), lambda held: question(held.history if held else None))
+
+    def commit(
+        self, name: str, change: Callable[[Attempt], History | None], *, create: bool = True
+    ) -> Committed:
+        """Commit what `change` returns, for whatever may add a physical name: save, tag, undelete, copy, compact.
+
+        `change` is called again in each attempt, and each time has to validate *every* name that it adds with
+        `attempt.fence`. It returns the history that shall be, made from `attempt.history`, or None if nothing is
+        to be done. What it raises goes to the caller, and nothing is committed then (an empty ref, which lists
+        nothing, may stay behind).
+
+        Args:
+            name: Whose ref.
+            change: See above.
+            create: Whether an absent ref is created; else that is an error.
+
+        Raises:
+            ObjectNotFoundError: There is no ref, and `create` is False.
+            CommitConflictError: Others kept winning for as long as the pace allows. Nothing was committed.
+            CommitUnknownError: The answer was lost, and reading back does not tell; carries the write's id.
+            CorruptError: The ref, a segment of it, or the collector's head is damaged.
+            UnsupportedFormatError: One of them was written by a newer casreg, or needs what this one lacks.
+            StorageError: The storage failed or refused. Nothing was committed.
+        """
+
+        def attempt(number: int, held: Held | None) -> _Draft:
+            held = held or self._create(name, create=create)
+            held.history.ref.check_writable()
+            fence = self.fences.read()  # after the ref was read: the proof rests on it
+            write = self._pace.new_id()
+            changed = change(Attempt(number, held.history, write, fence))
+            if changed is None:
+                return _Draft(held, None)
+            ref, _ = self._fitted(changed.ref.rewritten(write, fence.head.id), fence)
+            return _Draft(held, ref)
+
+        return self._loop(name, attempt)
+
+    def remove(self, name: str, change: Callable[[Removal], History | None]) -> Committed:
+        """Commit a change that adds no physical name: delete, untag, annotate. Reads no head and keeps the stamp.
+
+        Arguments and errors are those of `commit`; an absent ref is an error.
+
+        Raises:
+            ObjectNotFoundError: There is no ref.
+            InvalidArgumentError: The change would add a name; it belongs into `commit`.
+        """
+
+        def attempt(number: int, held: Held | None) -> _Draft:
+            held = held or self._create(name, create=False)
+            held.history.ref.check_writable()
+            write = self._pace.new_id()
+            changed = change(Removal(number, held.history, write))
+            if changed is None:
+                return _Draft(held, None)
+            _check_adds_nothing(held.history, changed)
+            # A spill does add a name, so it makes this a writer like any other: head after ref, and its stamp.
+            ref, fence = self._fitted(changed.ref.rewritten(write, held.history.ref.stamp), None)
+            return _Draft(held, replace(ref, stamp=fence.head.id) if fence else ref)
+
+        return self._loop(name, attempt)
+
+    def _loop(self, name: str, attempt: Callable[[int, Held | None], _Draft]) -> Committed:
+        pace, number = self._pace, 1
+        held, first_conflict = self.read(name), None
+        while True:
+            began = pace.monotonic()
+            draft = self._settled(name, held, lambda held: attempt(number, held))  # noqa: B023 - called at once
+            if draft.ref is None:
+                return Committed(draft.held.history, None)
+            write = Write(draft.held, draft.ref, draft.ref.to_bytes())
+            sent = pace.monotonic()
+            landing = land(self._backend, write, self.segments, pace)
+            if landing.won:
+                assert landing.held is not None
+                return Committed(landing.held.history, draft.ref.write)
+            now = pace.monotonic()
+            first_conflict = began if first_conflict is None else first_conflict
+            if now - first_conflict > pace.budget and number >= pace.least_attempts:
+                raise CommitConflictError(
+                    f"{number} attempts in {now - first_conflict:.0f} s to commit to {name} lost to other writers; "
+                    "nothing was committed. Try again when fewer write to this name"
+                )
+            held = landing.held
+            if number > 1 or held is None:
+                # The first time what was just read back serves at once: one other writer was a little faster.
+                pace.wait(number, now - sent)
+                held = self.read(name)
+            number += 1
+
+    def _settled(self, name: str, held: Held | None, step: Callable[[Held | None], T]) -> T:
+        """`step(held)`, again with the ref as it is now if a segment of `held` is no longer there."""
+        while True:
+            try:
+                return step(held)
+            except SegmentGone as err:
+                now = self.read(name)
+                if held is None or now is None or now.token == held.token:
+                    raise CorruptError(f"{err}; restore it from another copy, or run a verification") from err
+                held = now
+
+    def _create(self, name: str, *, create: bool) -> Held:
+        """The ref, made empty. Its answer gives the token, and if that is lost, reading does.
+
+        It promises nothing yet, so it need not survive a power failure, and whose it is does not matter: sending
+        it again is harmless.
+        """
+        if not create:
+            raise ObjectNotFoundError(f"there is no {name}")
+        failure: StorageError | None = None
+        for trial in range(1, _CREATES + 1):
+            ref = Ref.empty(name, self._pace.new_id())
+            try:
+                token = self._backend.create(ref_key(name), ref.to_bytes(), durable=False)
+                return Held(History(ref, self.segments), token)
+            except REFUSALS:
+                raise
+            except StorageError as err:
+                failure = err
+            held = self.read(name)
+            if held is not None:
+                return held
+            self._pace.wait(trial)
+        assert failure is not None
+        raise failure
+
+    def _fitted(self, ref: Ref, fence: Fence | None) -> tuple[Ref, Fence | None]:
+        """`ref` with what is too much of it spilled, and the fence that was read for that, if not given.
+
+        A segment is sent once under each name: after any doubt it gets another nonce, and so another name, since
+        a late duplicate of the first could land after a collector has deleted it.
+        """
+        moved = overflow(ref, len(ref.to_bytes()))
+        if not moved:
+            return ref, fence
+        fence = fence or self.fences.read()
+        failure: StorageError | None = None
+        for trial in range(1, _CREATES + 1):
+            spill = spilled(ref, moved, self.segments, self._pace.entropy)
+            try:
+                self._backend.create(spill.row.key, spill.data)
+            except REFUSALS:
+                raise
+            except StorageError as err:
+                failure = err
+                self._pace.wait(trial)
+            else:
+                return spill.ref, fence
+        assert failure is not None
+        raise failure
+
+
+def _check_adds_nothing(before: History, after: History) -> None:
+    """See that every file that `after` reaches is one that `before` reaches.
+
+    Raises:
+        InvalidArgumentError: There is another one. A mistake of the program, which would lose data.
+    """
+    fine = after.ref.older == before.ref.older and after.ref.tags.items() <= before.ref.tags.items()
+    for version, record in after.ref.records.items():
+        if record is before.ref.records.get(version) or not fine:
+            continue
+        living = before.entry(version)
+        old = before.record(version)
+        dead = {tombstone.entry.manifest for tombstone in old.dead} if old else set()
+        if living:
+            dead.add(living.manifest)
+        fine = not record.live or (living is not None and living.manifest == record.live.manifest)
+        fine = fine and dead.issuperset(tombstone.entry.manifest for tombstone in record.dead)
+    if not fine:
+        raise InvalidArgumentError(
+            f"this change of {before.name} adds files to its ref: it belongs into `commit`"
+        )
