@@ -1,0 +1,50 @@
+"""casreg's own materializers: which type goes to which, without importing any of them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_HERE: Final = "casreg.materializers."
+_JSON: Final = _HERE + "python_json.PythonJson"
+FALLBACK: Final = "python.json/1"
+"""Saves the values whose classes are not known by name: dataclasses, enums, namedtuples, models, trusted ones."""
+PICKLE: Final = "python.pickle/1"
+
+BY_ID: Final = {
+    "python.bytes/1": _HERE + "python_bytes.PythonBytes",
+    "python.bytearray/1": _HERE + "python_bytes.PythonBytearray",
+    "python.str/1": _HERE + "python_str.PythonStr",
+    FALLBACK: _JSON,
+    PICKLE: _HERE + "python_pickle.PythonPickle",
+    "numpy.ndarray/1": _HERE + "numpy_array.NumpyArray",
+    "path.file/1": _HERE + "path_file.PathFile",
+    "path.folder/1": _HERE + "path_folder.PathFolder",
+    "sklearn.estimator/1": _HERE + "sklearn_estimator.SklearnEstimator",
+}
+
+_JSON_TYPES: Final = (
+    *(f"builtins.{name}" for name in ("NoneType", "bool", "int", "float", "complex", "range")),
+    *(f"builtins.{name}" for name in ("list", "tuple", "dict", "set", "frozenset")),
+    *(f"datetime.{name}" for name in ("datetime", "date", "time", "timedelta", "timezone")),
+    *(f"collections.{name}" for name in ("OrderedDict", "defaultdict", "Counter", "deque")),
+    "decimal.Decimal",
+    "fractions.Fraction",
+    "uuid.UUID",
+    "numpy.generic",
+    "numpy.str_",
+    "numpy.bytes_",
+)
+
+BY_TYPE: Final = {
+    "builtins.bytes": BY_ID["python.bytes/1"],
+    "builtins.bytearray": BY_ID["python.bytearray/1"],
+    "builtins.str": BY_ID["python.str/1"],
+    **dict.fromkeys(_JSON_TYPES, _JSON),
+    "numpy.ndarray": BY_ID["numpy.ndarray/1"],
+    # pathlib became a package in 3.13; the class is the same.
+    "pathlib.Path": BY_ID["path.file/1"],
+    "pathlib._local.Path": BY_ID["path.file/1"],
+    "sklearn.base.BaseEstimator": BY_ID["sklearn.estimator/1"],
+}
+
+BUILTIN: Final = {**BY_ID, **BY_TYPE}

@@ -1,0 +1,176 @@
+"""The two calls of the engine: an object to files, and files to an object, with the rules that all share.
+
+`materialize` picks the materializer, lets it save, and gives the caller everything before a byte is stored.
+`load_object` refuses parameters that were not declared, and turns whatever goes wrong inside a materializer
+into an error of casreg's tree.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+from casreg.exceptions import CasregError, MaterializationError, NoMaterializerError, UntrustedError
+from casreg.materializers.builtin import FALLBACK, PICKLE
+from casreg.materializers.classes import dotted, kind_of
+from casreg.materializers.folders import Outgoing
+from casreg.materializers.table import MaterializerLike, MaterializerTable, materializer_from
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from casreg.materializers.base import JSON, InFolder, Materializer
+    from casreg.materializers.classes import ClassTable
+
+_LOAD: Final = "could not load the stored files"
+
+
+@dataclass(frozen=True, slots=True)
+class Materialized:
+    """An object as files. Use it as a context manager: the end removes what the materializer left on disk.
+
+    Attributes:
+        materializer: The one that saved it.
+        folder: The files (`folder.entries()`) and the parameters (`folder.params`).
+    """
+
+    materializer: Materializer
+    folder: Outgoing
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.folder.close()
+
+
+def materialize(
+    obj: object,
+    table: MaterializerTable,
+    classes: ClassTable,
+    *,
+    materializer: MaterializerLike | None = None,
+    trusted: frozenset[str] = frozenset(),
+    allow_pickle: bool = False,
+) -> Materialized:
+    """Turn `obj` into files, by `materializer` or by the nearest one that the table has for its class.
+
+    With `allow_pickle`, what no other materializer accepts is pickled, unless `materializer` is given.
+
+    Raises:
+        NoMaterializerError: Nothing can save it so that a new process could load it; says what to write.
+        UntrustedError: Loading it would need something that the caller has not allowed; says what to write.
+        SourceError: `obj` is a path, and cannot be saved.
+        MaterializationError: The materializer failed, or used paths or parameters that it must not.
+        InvalidArgumentError: `materializer` is not a materializer.
+    """
+    folder = Outgoing(classes=classes, trusted=trusted, allow_pickle=allow_pickle)
+    if materializer is not None:
+        chosen = materializer_from(materializer)
+    else:
+        chosen = materializer_for(obj, table, classes, trusted, allow_pickle=allow_pickle)
+    with contextlib.ExitStack() as stack:
+        stack.callback(folder.close)
+        try:
+            save_object(chosen, obj, folder)
+        except (NoMaterializerError, UntrustedError):
+            if not allow_pickle or materializer is not None or chosen.id == PICKLE:
+                raise
+            folder.close()
+            chosen, folder = (
+                table.for_id(PICKLE),
+                Outgoing(classes=classes, trusted=trusted, allow_pickle=True),
+            )
+            stack.callback(folder.close)
+            save_object(chosen, obj, folder)
+        stack.pop_all()
+    return Materialized(chosen, folder)
+
+
+def materializer_for(
+    obj: object, table: MaterializerTable, classes: ClassTable, trusted: frozenset[str], *, allow_pickle: bool
+) -> Materializer:
+    """The materializer that saves `obj`.
+
+    Raises:
+        NoMaterializerError: There is none; says what to write.
+    """
+    cls = type(obj)
+    found = table.for_class(cls)
+    if found is None and (
+        dotted(cls) in trusted or kind_of(cls) is not None or classes.key_of(cls) is not None
+    ):
+        found = table.for_id(FALLBACK)
+    if found is None and allow_pickle:
+        found = table.for_id(PICKLE)
+    if found is None:
+        raise NoMaterializerError(no_materializer(obj))
+    # A path is a file or a folder: one class, two stored forms.
+    select = getattr(found, "select", None)
+    return found if select is None else select(obj)
+
+
+def no_materializer(obj: object) -> str:
+    """What to say of an object of a class that nothing knows."""
+    if isinstance(obj, type) or (callable(obj) and hasattr(obj, "__code__")):
+        return (
+            f"{obj!r} is code, which is not stored; save its data, or allow pickle with `allow_pickle=True`"
+        )
+    name = dotted(type(obj))
+    return (
+        f"nothing knows how to save a {name}; write a materializer for it and "
+        f"`registry.register_materializer({name!r}, 'my_module.MyMaterializer')`, or pass `materializer=`, or "
+        f"`trusted=[{name!r}]` to have its attributes stored, or `allow_pickle=True`"
+    )
+
+
+def save_object(materializer: Materializer, obj: object, folder: Outgoing) -> None:
+    """Let `materializer` save `obj`, and check what it did.
+
+    Raises:
+        MaterializationError: It failed, or set a parameter that it does not declare.
+        CasregError: What the materializer itself raises.
+    """
+    try:
+        materializer.save(obj, folder)
+    except (CasregError, MemoryError):
+        raise
+    except Exception as err:
+        raise MaterializationError(
+            f"the materializer {materializer.id!r} failed to save a {dotted(type(obj))}: {type(err).__name__}: {err}"
+        ) from err
+    refuse_undeclared(materializer, folder.params)
+
+
+def load_object(materializer: Materializer, folder: InFolder, cls: type | None = None) -> object:
+    """Let `materializer` load what `folder` holds.
+
+    Raises:
+        MaterializationError: Parameters that it does not declare, or files that it cannot work with.
+        CasregError: What the materializer or the folder itself raises.
+    """
+    refuse_undeclared(materializer, folder.params)
+    try:
+        return materializer.load(folder, cls)
+    except (CasregError, MemoryError):
+        raise
+    except Exception as err:
+        raise MaterializationError(
+            f"the materializer {materializer.id!r} {_LOAD}: {type(err).__name__}: {err}"
+        ) from err
+
+
+def refuse_undeclared(materializer: Materializer, params: Mapping[str, JSON]) -> None:
+    """See that a materializer declares every one of `params`.
+
+    Raises:
+        MaterializationError: It does not.
+    """
+    declared: Iterable[str] = getattr(materializer, "parameters", ())
+    unknown = sorted(set(params) - set(declared))
+    if unknown:
+        raise MaterializationError(
+            f"the materializer {materializer.id!r} declares no parameter {', '.join(map(repr, unknown))}; "
+            f"name it in its attribute `parameters`, or load with the casreg that stored it"
+        )

@@ -1,0 +1,106 @@
+"""From JSON to values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
+
+from casreg.exceptions import MaterializationError
+from casreg.materializers.numpy_array import read_array
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from casreg.materializers.base import JSON, InFolder
+    from casreg.materializers.npy import Array
+
+Decode: TypeAlias = "Callable[[Decoder, JSON], object]"
+FindDecoder: TypeAlias = "Callable[[str], Decode]"
+
+
+class Decoder:
+    """Decodes the parts of one stored value.
+
+    Every file beside the JSON is referred to exactly once: no stored text can make more of the data than there is.
+
+    Attributes:
+        folder: Where arrays and long byte strings are.
+        root: The caller's `as_=`: the class of the outermost value where that needs one. None once it was used.
+    """
+
+    def __init__(self, folder: InFolder, path: str, root: type | None, find: FindDecoder) -> None:
+        """`find` gives the function that decodes a tag, or raises."""
+        self.folder = folder
+        self._find = find
+        self.root = root
+        self._unread = {other for other in folder.paths if other != path}
+
+    def decode(self, node: JSON) -> object:
+        """The value of one JSON node.
+
+        Raises:
+            MaterializationError: It is not what the encoder writes.
+            UnknownClassError: It needs a class that is not registered.
+            UntrustedError: It needs a type that the caller would have to trust.
+        """
+        if type(node) is dict:
+            if len(node) == 1:
+                ((tag, payload),) = node.items()
+                if tag[:1] == "$":
+                    return self._find(tag)(self, payload)
+            return self.decode_dict(node)
+        if type(node) is list:
+            return self.decode_list(node)
+        return node
+
+    def decode_list(self, node: JSON) -> list[object]:
+        """The values of a JSON array, in a list of their own."""
+        items = self.items(node)
+        if not {dict, list} & set(map(type, items)):
+            return list(items)
+        return [self.decode(item) for item in items]
+
+    def decode_dict(self, node: JSON) -> dict[str, object]:
+        """The values of a JSON object without tags."""
+        if type(node) is not dict:
+            self.fail("an object", node)
+        if any(key[:1] == "$" for key in node):
+            self.fail("an object without tags among its keys", list(node))
+        return {key: self.decode(item) if type(item) in (dict, list) else item for key, item in node.items()}
+
+    def items(self, node: JSON, count: int | None = None) -> list[JSON]:
+        """The nodes of a JSON array, of exactly `count` of them if that is given."""
+        if type(node) is not list or (count is not None and len(node) != count):
+            self.fail("an array" if count is None else f"an array of {count}", node)
+        return node
+
+    def text(self, node: JSON) -> str:
+        """A string that stands as itself."""
+        if type(node) is not str:
+            self.fail("a string", node)
+        return node
+
+    def read_array(self, node: JSON) -> Array:
+        """The array in the file that `node` names."""
+        return read_array(self.folder, self._file(node))
+
+    def read_bytes(self, node: JSON) -> memoryview:
+        """The bytes of the file that `node` names."""
+        return self.folder.read(self._file(node))
+
+    def fail(self, wanted: str, found: object) -> NoReturn:
+        """Raise `MaterializationError`: what stands there is not what must."""
+        raise MaterializationError(f"the stored tree should have {wanted}, but has {repr(found)[:80]}")
+
+    def finish(self) -> None:
+        """See that nothing is left over."""
+        if self._unread:
+            raise MaterializationError(
+                f"the stored tree does not refer to the files {sorted(self._unread)[:5]}"
+            )
+
+    def _file(self, node: JSON) -> str:
+        path = self.text(node)
+        if path not in self._unread:
+            self.fail("a file of its own, referred to once", path)
+        self._unread.discard(path)
+        return path

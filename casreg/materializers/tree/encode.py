@@ -1,0 +1,137 @@
+"""From values to JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
+
+from casreg.exceptions import NoMaterializerError
+from casreg.materializers.classes import dotted
+from casreg.materializers.numpy_array import add_array
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from casreg.materializers.base import JSON, OutFolder
+    from casreg.materializers.npy import Array
+
+Encode: TypeAlias = "Callable[[Encoder, Any], JSON]"
+FindEncoder: TypeAlias = "Callable[[type, Encoder], Encode]"
+
+MAX_DEPTH: Final = 100
+"""Levels of nesting that are accepted: every level costs the reader's interpreter a few frames of its stack."""
+
+
+class Encoder:
+    """Encodes the parts of one value, and knows where in it it is.
+
+    Attributes:
+        folder: Where arrays and long byte strings go.
+    """
+
+    def __init__(self, folder: OutFolder, find: FindEncoder) -> None:
+        """`find` gives the function that encodes values of exactly some class, or raises."""
+        self.folder = folder
+        self._find = find
+        self._where: list[str] = []
+        self._open: set[int] = set()
+        self._found: dict[type, Encode] = {}
+        self._files = 0
+        self._fileless: str | None = None
+
+    def encode(self, value: object) -> JSON:
+        """The JSON of one value.
+
+        Raises:
+            NoMaterializerError: It could not be loaded again; says where it is and what to write.
+            UntrustedError: It has a type that the caller would have to trust.
+        """
+        kind = type(value)
+        encoder = self._found.get(kind)
+        if encoder is None:
+            encoder = self._found[kind] = self._find(kind, self)
+        return encoder(self, value)
+
+    def child(self, value: object, step: str) -> JSON:
+        """The JSON of a value inside the one that is being encoded; `step` is how one gets there, as `[3]`."""
+        self._where.append(step)
+        encoded = self.encode(value)
+        self._where.pop()
+        return encoded
+
+    @contextlib.contextmanager
+    def inside(self, container: object) -> Iterator[None]:
+        """Encode the parts of `container` in here, once: a value that holds itself has no end.
+
+        Raises:
+            NoMaterializerError: We are inside `container` already, or too deep.
+        """
+        if id(container) in self._open:
+            self.refuse("a value that contains itself cannot be saved as a tree; break the cycle")
+        if len(self._open) >= MAX_DEPTH:
+            self.refuse(
+                f"the value is nested deeper than {MAX_DEPTH} levels; save its parts, or allow pickle"
+            )
+        self._open.add(id(container))
+        yield
+        self._open.discard(id(container))
+
+    @contextlib.contextmanager
+    def unordered(self, name: str) -> Iterator[None]:
+        """Encode parts that have no order of their own: they must need no files, which are numbered in order."""
+        before, self._fileless = self._fileless, name
+        yield
+        self._fileless = before
+
+    def add_array(self, array: Array) -> str:
+        """Put an array into a .npy file of its own; gives the path."""
+        path = self._next("npy")
+        try:
+            add_array(self.folder, path, array)
+        except NoMaterializerError as err:
+            raise NoMaterializerError(f"{self.where()}: {err}") from err
+        return path
+
+    def add_bytes(self, data: bytes | bytearray) -> str:
+        """Put bytes into a file of their own; gives the path."""
+        path = self._next("bin")
+        self.folder.add(path, data)
+        return path
+
+    def where(self) -> str:
+        """Where in the value we are: `value['a'][3]`."""
+        return "value" + "".join(self._where)
+
+    def refuse(self, why: str) -> NoReturn:
+        """Raise `NoMaterializerError` for the value at this place."""
+        raise NoMaterializerError(f"{self.where()}: {why}")
+
+    def refuse_class(self, cls: type) -> NoReturn:
+        """Raise `NoMaterializerError` for a value of an unknown class at this place."""
+        name = dotted(cls)
+        base = next((one for one in cls.__mro__[1:-1] if one.__module__ == "builtins"), None)
+        loss = (
+            ""
+            if base is None
+            else f" (it would come back as {base.__name__}; `{base.__name__}(it)` says that is meant)"
+        )
+        self.refuse(
+            f"nothing knows how to save a {name}{loss}; `registry.register_materializer({name!r}, "
+            f"'my_module.MyMaterializer')` with one of your own, `trusted=[{name!r}]` to have its attributes stored, or "
+            f"`allow_pickle=True`"
+        )
+
+    def _next(self, extension: str) -> str:
+        if self._fileless is not None:
+            self.refuse(
+                f"arrays and long bytes inside {self._fileless} have no stable order; use a list or a dict"
+            )
+        path = f"parts/{self._files}.{extension}"
+        self._files += 1
+        return path
+
+
+def sort_key(encoded: JSON) -> str:
+    """A total order of encoded values that depends on nothing but them."""
+    return json.dumps(encoded, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
