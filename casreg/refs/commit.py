@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from casreg.backends.base import Backend
+    from casreg.refs.entries import Record
+    from casreg.versions import Version
 
 T = TypeVar("T")
 
@@ -87,10 +89,10 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """One attempt, before it is sent. `ref` is None if nothing is to be done."""
+    """One attempt, before it is sent. `write` is None if nothing is to be done."""
 
     held: Held
-    ref: Ref | None
+    write: Write | None = None
 
 
 class Refs:
@@ -162,9 +164,9 @@ class Refs:
             write = self._pace.new_id()
             changed = change(Attempt(number, held.history, write, fence))
             if changed is None:
-                return _Draft(held, None)
-            ref, _ = self._fitted(changed.ref.rewritten(write, fence.head.id), fence)
-            return _Draft(held, ref)
+                return _Draft(held)
+            ref = changed.ref.rewritten(write, fence.head.id)
+            return _Draft(held, self._fitted(held, ref, lambda: fence))
 
         return self._loop(name, attempt)
 
@@ -184,11 +186,10 @@ class Refs:
             write = self._pace.new_id()
             changed = change(Removal(number, held.history, write))
             if changed is None:
-                return _Draft(held, None)
+                return _Draft(held)
             _check_adds_nothing(held.history, changed)
-            # A spill does add a name, so it makes this a writer like any other: head after ref, and its stamp.
-            ref, fence = self._fitted(changed.ref.rewritten(write, held.history.ref.stamp), None)
-            return _Draft(held, replace(ref, stamp=fence.head.id) if fence else ref)
+            ref = changed.ref.rewritten(write, held.history.ref.stamp)
+            return _Draft(held, self._fitted(held, ref, self.fences.read))
 
         return self._loop(name, attempt)
 
@@ -198,14 +199,13 @@ class Refs:
         while True:
             began = pace.monotonic()
             draft = self._settled(name, held, lambda held: attempt(number, held))  # noqa: B023 - called at once
-            if draft.ref is None:
+            if draft.write is None:
                 return Committed(draft.held.history, None)
-            write = Write(draft.held, draft.ref, draft.ref.to_bytes())
             sent = pace.monotonic()
-            landing = land(self._backend, write, self.segments, pace)
+            landing = land(self._backend, draft.write, self.segments, pace)
             if landing.won:
                 assert landing.held is not None
-                return Committed(landing.held.history, draft.ref.write)
+                return Committed(landing.held.history, draft.write.ref.write)
             now = pace.monotonic()
             first_conflict = began if first_conflict is None else first_conflict
             if now - first_conflict > pace.budget and number >= pace.least_attempts:
@@ -216,7 +216,7 @@ class Refs:
             held = landing.held
             if number > 1 or held is None:
                 # The first time what was just read back serves at once: one other writer was a little faster.
-                pace.wait(number, now - sent)
+                pace.wait(number - 1, now - sent)
                 held = self.read(name)
             number += 1
 
@@ -256,16 +256,26 @@ class Refs:
         assert failure is not None
         raise failure
 
-    def _fitted(self, ref: Ref, fence: Fence | None) -> tuple[Ref, Fence | None]:
-        """`ref` with what is too much of it spilled, and the fence that was read for that, if not given.
+    def _fitted(self, held: Held, ref: Ref, fence: Callable[[], Fence]) -> Write:
+        """The write of `ref`, with what is too much of it spilled to a segment that is on storage now.
+
+        A new segment is a name that is added, so whoever spills is a full writer: `fence` gives what was read
+        after the ref, or reads it now, and its head's id becomes the stamp.
+        """
+        data = ref.to_bytes()
+        moved = overflow(ref, len(data))
+        if not moved:
+            return Write(held, ref, data)
+        stamp = fence().head.id
+        ref = replace(self._spilled(ref, moved), stamp=stamp)
+        return Write(held, ref, ref.to_bytes())
+
+    def _spilled(self, ref: Ref, moved: dict[Version, Record]) -> Ref:
+        """`ref` after `moved` went to a segment.
 
         A segment is sent once under each name: after any doubt it gets another nonce, and so another name, since
         a late duplicate of the first could land after a collector has deleted it.
         """
-        moved = overflow(ref, len(ref.to_bytes()))
-        if not moved:
-            return ref, fence
-        fence = fence or self.fences.read()
         failure: StorageError | None = None
         for trial in range(1, _CREATES + 1):
             spill = spilled(ref, moved, self.segments, self._pace.entropy)
@@ -277,7 +287,7 @@ class Refs:
                 failure = err
                 self._pace.wait(trial)
             else:
-                return spill.ref, fence
+                return spill.ref
         assert failure is not None
         raise failure
 
@@ -289,17 +299,19 @@ def _check_adds_nothing(before: History, after: History) -> None:
         InvalidArgumentError: There is another one. A mistake of the program, which would lose data.
     """
     fine = after.ref.older == before.ref.older and after.ref.tags.items() <= before.ref.tags.items()
-    for version, record in after.ref.records.items():
-        if record is before.ref.records.get(version) or not fine:
-            continue
-        living = before.entry(version)
-        old = before.record(version)
-        dead = {tombstone.entry.manifest for tombstone in old.dead} if old else set()
-        if living:
-            dead.add(living.manifest)
-        fine = not record.live or (living is not None and living.manifest == record.live.manifest)
-        fine = fine and dead.issuperset(tombstone.entry.manifest for tombstone in record.dead)
-    if not fine:
+    changed = (v for v, record in after.ref.records.items() if record is not before.ref.records.get(v))
+    if not (fine and all(_adds_nothing(before, after.ref.records[version], version) for version in changed)):
         raise InvalidArgumentError(
             f"this change of {before.name} adds files to its ref: it belongs into `commit`"
         )
+
+
+def _adds_nothing(before: History, record: Record, version: Version) -> bool:
+    """Whether the manifests that `record` reaches live were alive, and those in its tombstones known."""
+    living = before.entry(version)
+    alive = set() if living is None else {living.manifest}
+    if record.live and record.live.manifest not in alive:
+        return False
+    dead = {tombstone.entry.manifest for tombstone in record.dead} - alive
+    old = before.record(version) if dead else None
+    return dead <= (set() if old is None else {tombstone.entry.manifest for tombstone in old.dead})

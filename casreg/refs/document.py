@@ -149,8 +149,8 @@ class Ref:
         return seal(_to_json(self), f"the ref of {self.name}")
 
     @classmethod
-    def from_bytes(cls, data: bytes, name: str) -> Ref:
-        """Read the stored form of the ref of `name`.
+    def from_bytes(cls, data: bytes, name: str, what: str = "") -> Ref:
+        """Read the stored form of the ref of `name`; `what` names the file in errors.
 
         Words in `requires` are not judged here, since reading is always allowed: see `check_writable`.
 
@@ -158,7 +158,7 @@ class Ref:
             CorruptError: The bytes are damaged, or are the ref of another name.
             UnsupportedFormatError: Another format.
         """
-        what = f"the ref of {name}"
+        what = what or f"the ref of {name}"
         body = unseal(data, what)
         check_format(body, what)
         return _from_json(body, name, what)
@@ -290,7 +290,7 @@ def _tags(rows: Mapping[str, Any], what: str) -> dict[str, tuple[Version, Digest
 def _older(value: object, what: str) -> OlderSegment:
     fields = object_value(value, "older", what)
     live = fields.get("live")
-    return OlderSegment(
+    row = OlderSegment(
         digest=digest_field(fields, "segment", what),
         size=count_field(fields, "size", what),
         count=count_field(fields, "count", what),
@@ -299,3 +299,7 @@ def _older(value: object, what: str) -> OlderSegment:
         highest_live=None if live is None else version_value(live, what),
         extra=rest(fields, _OLDER_FIELDS),
     )
+    top = row.lowest if row.highest_live is None else row.highest_live
+    if not (row.count and row.lowest <= top <= row.highest):
+        raise damaged(what, f"a row of 'older' contradicts itself: {value!r}")
+    return row

@@ -172,11 +172,13 @@ class History:
             raise VersionConflictError(
                 f"{self.name}@{version} is not deleted; delete it first to get an older one back"
             )
-        record = self.record(version)
+        record = self.ref.records.get(version)
+        if record is None or not record.dead:  # perhaps a segment has tombstones
+            record = self.record(version)
         if record is None or not record.dead:
             raise ObjectNotFoundError(f"{self.name}@{version} cannot be undeleted: nothing of it is kept")
-        whole = Record(record.dead[-1].entry, record.dead[:-1])
-        return replace(self, ref=replace(self.ref, records={**self.ref.records, version: whole}))
+        back = Record(record.dead[-1].entry, record.dead[:-1], record.partial)
+        return replace(self, ref=replace(self.ref, records={**self.ref.records, version: back}))
 
     def with_notes(self, version: Version, notes: Mapping[str, Any]) -> History:
         """The notes of `version` are `notes`.

@@ -55,12 +55,13 @@ def read_held(backend: Backend, name: str, segments: SegmentReader) -> Held | No
         UnsupportedFormatError: It has another format.
         StorageError: It cannot be read.
     """
+    key = ref_key(name)
     try:
-        got = backend.get(ref_key(name))
+        got = backend.get(key)
     except NotFound:
         return None
     assert got.token is not None, "only a ranged read has no token"
-    return Held(History(Ref.from_bytes(got.data, name), segments), got.token)
+    return Held(History(Ref.from_bytes(got.data, name, f"{key} in {backend.location}"), segments), got.token)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+def _uniform(low: float, high: float) -> float:
+    # Not `random.uniform` itself, a method whose generator would be pickled with it: then two processes would
+    # wait in step for ever.
+    return random.uniform(low, high)
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """Waiting between attempts, with full jitter: from nothing to `min(cap, base * 2**n)` seconds.
@@ -40,7 +46,7 @@ class Pace:
     reads: int = 5
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    uniform: Callable[[float, float], float] = random.uniform
+    uniform: Callable[[float, float], float] = _uniform
     entropy: Callable[[int], bytes] = os.urandom
 
     def wait(self, attempt: int, round_trip: float = 0.0) -> None:
