@@ -14,7 +14,7 @@ off, puts a `}` there, and compares digests before it parses anything.
 from __future__ import annotations
 
 import json
-from math import isfinite
+from math import isfinite, isnan
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -23,7 +23,7 @@ from casreg.digest import digest_of, to_hex
 from casreg.exceptions import CorruptError, InvalidMetadataError, UnsupportedFormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
 FORMAT: Final = 1
 """The number of the stored format that this casreg writes and reads."""
@@ -111,7 +111,8 @@ def unseal(data: bytes, what: str) -> dict[str, Any]:
     cut = len(data) - _SUFFIX_BYTES
     if cut < 2 or data[cut : cut + len(_SUM_HEAD)] != _SUM_HEAD or data[-len(_SUM_TAIL) :] != _SUM_TAIL:
         raise _damaged(
-            what, "it does not end in its checksum, so it is cut short or was written by another program"
+            what,
+            "it does not end in its checksum, so it is cut short, or was not written by this format of casreg",
         )
     plain = data[:cut] + b"}"
     stored = data[cut + len(_SUM_HEAD) : -len(_SUM_TAIL)]
@@ -193,8 +194,40 @@ def _is_strict(value: object) -> bool:
     return True
 
 
-def _first_fault(value: Any, path: str, depth: int = 1) -> str | None:
-    """What is wrong with `value`, in words that begin with the path to it; None if nothing is."""
+def _first_fault(root: object, what: str) -> str | None:
+    """What is wrong with `root`, in words that begin with the path to it; None if nothing is."""
+    stack: list[tuple[Any, str, int]] = [(root, what, 1)]
+    while stack:
+        value, path, depth = stack.pop()
+        fault = _fault(value, path, depth)
+        if fault is not None:
+            return fault
+        stack.extend((child, below, depth + 1) for child, below in reversed(_children(value, path)))
+    return None
+
+
+def _children(value: object, path: str) -> list[tuple[Any, str]]:
+    """The parts of a container with their paths, in order; nothing for a scalar."""
+    if type(value) is list:
+        return [(child, f"{path}[{i}]") for i, child in enumerate(value)]
+    if type(value) is dict:
+        return [
+            (child, f"{path}.{key}" if key.isidentifier() else f"{path}[{key!r}]")
+            for key, child in value.items()
+        ]
+    return []
+
+
+def _fault(value: object, path: str, depth: int) -> str | None:
+    """What is wrong with `value` itself, whatever its children are."""
+    if type(value) is not dict and type(value) is not list:
+        return _fault_of_scalar(value, path)
+    if depth > MAX_DEPTH:
+        return f"{path[:60]}… is nested more than {MAX_DEPTH} deep"
+    return _fault_of_keys(value, path) if type(value) is dict else None
+
+
+def _fault_of_scalar(value: Any, path: str) -> str | None:
     kind = type(value)
     if kind is str:
         return (
@@ -204,33 +237,22 @@ def _first_fault(value: Any, path: str, depth: int = 1) -> str | None:
         fault = f"{path} is an integer beyond 2**53 - 1, which JSON readers round; write it as a str"
         return fault if abs(value) > MAX_INTEGER else None
     if kind is float:
-        named = "NaN" if value != value else "infinite"  # noqa: PLR0124 - the definition of NaN
+        named = "NaN" if isnan(value) else "infinite"
         return (
             None
             if isfinite(value)
             else f"{path} is {named}, which JSON cannot hold; leave it out or use None"
         )
-    if kind is dict or kind is list:
-        if depth > MAX_DEPTH:
-            return f"{path[:60]}… is nested more than {MAX_DEPTH} deep"
-        return next(filter(None, _faults_inside(value, path, depth)), None)
-    return None if kind in _SCALARS else f"{path} is a {_type_name(kind)}; {_way_out(value)}"
+    return None if kind in _SCALARS else f"{path} is of type {_type_name(kind)}; {_way_out(value)}"
 
 
-def _faults_inside(container: Any, path: str, depth: int) -> Iterator[str | None]:
-    if type(container) is list:
-        for i, child in enumerate(container):
-            yield _first_fault(child, f"{path}[{i}]", depth + 1)
-        return
-    for key, child in container.items():
+def _fault_of_keys(value: dict[Any, Any], path: str) -> str | None:
+    for key in value:
         if type(key) is not str:
-            yield f"{path} has the key {key!r}, a {_type_name(type(key))}; keys of JSON objects are str"
-        elif _has_surrogate(key):
-            yield f"{path} has the key {key!a} with a lone surrogate, which UTF-8 has no bytes for"
-        else:
-            yield _first_fault(
-                child, f"{path}.{key}" if key.isidentifier() else f"{path}[{key!r}]", depth + 1
-            )
+            return f"{path} has the key {key!r:.80} of type {_type_name(type(key))}; keys of JSON objects are str"
+        if _has_surrogate(key):
+            return f"{path} has the key {key!r:.80} with a lone surrogate, which UTF-8 has no bytes for"
+    return None
 
 
 def _type_name(kind: type) -> str:

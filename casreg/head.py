@@ -9,7 +9,8 @@ A sealed JSON object (see `casreg.canonical`), moved by compare-and-swap only an
 the last run's.  Ids are compared for equality only.  `state` goes idle → condemned → verdict → idle, and each step
 is one compare-and-swap.  `names` is the list of what is condemned, then of what the verdict deletes; `null` is the
 empty list.  `kept` has the last closed verdicts, oldest first; `write` in them is that of the step that closed
-them.  `bad` lists names whose bytes were found damaged.  An absent head is `INITIAL`.
+them.  `bad` lists names whose bytes were found damaged.  An absent head is `INITIAL`.  Fields of the object that
+this casreg does not know are written back; whoever adds fields inside `kept` adds a word to `requires`.
 
 A list of names is an immutable segment, so its key holds the BLAKE3 of its bytes:
 

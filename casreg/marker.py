@@ -6,7 +6,8 @@ A sealed JSON object (see `casreg.canonical`):
 
 `id` is drawn at random once, when the repository is made, and again by an adoption after a copy. `probe` says
 that the storage was seen to honour conditional writes, and for which place: elsewhere, after a folder or bucket
-was copied, it counts for nothing. `null` means never probed. Fields that this casreg does not know are kept.
+was copied, it counts for nothing. `null` means never probed. Fields of the object that
+this casreg does not know are kept; `probe` is replaced as a whole.
 
 Writers and collectors read it; readers need not.
 """

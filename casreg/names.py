@@ -168,6 +168,8 @@ def _refusal(text: str) -> str:
         return f"a name cannot be empty: {_RULE}"
     proposal = _proposal(text)
     hint = f"; write {proposal!r}?" if proposal else ""
+    if _NAME_UNDERSCORE.fullmatch(text):
+        hint += " (or open the registry with allow_underscore=True)"
     return f"{_shown(text)} is not a name: {_RULE}{hint}"
 
 

@@ -50,7 +50,7 @@ _VERSION: Final = re.compile(rf"[vV]?({_NUMBER})(?:\.({_NUMBER})(?:\.({_NUMBER})
 _TAG: Final = re.compile(r"[A-Za-z](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 _LIKE_VERSION: Final = re.compile(r"[vV]?[0-9].*", re.DOTALL)
 _CLAUSE: Final = re.compile(r"\s*(>=|<=|==|!=|>|<|\^|~)\s*([^\s,<>=!^~*]+)\s*")
-_WILDCARD: Final = re.compile(rf"\s*(?:({_NUMBER})\.(?:({_NUMBER})\.)?)?\*\s*")
+_WILDCARD: Final = re.compile(rf"\s*(?:[vV]?({_NUMBER})\.(?:({_NUMBER})\.)?)?\*\s*")
 
 _VERSION_RULE: Final = "a version is 'X.Y.Z' or 'X.Y.Z-pre.1' (semantic versioning; '1' is '1.0.0')"
 _RANGE_RULE: Final = (
@@ -340,6 +340,8 @@ def _version_refusal(text: str) -> str:
         reason = "; before a pre-release all three numbers must be given"
     elif re.search(r"(?:^[vV]?|[.-])0[0-9]", text):
         reason = "; numbers have no leading zeros"
+    elif re.fullmatch(r"[vV]?[0-9.]+\.[xX]", text):
+        reason = f"; for any number there write '{text[:-1]}*'"
     elif re.search(r"[0-9]{16}", text):
         reason = "; a number has at most 15 digits"
     return f"{_shown(text)} is not a version: {_VERSION_RULE}{reason}"

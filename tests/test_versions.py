@@ -1,0 +1,430 @@
+from __future__ import annotations
+
+import pickle
+import re
+from itertools import pairwise, product
+from typing import get_args
+
+import pytest
+from hypothesis import given, strategies as st
+
+from casreg.exceptions import InvalidArgumentError, InvalidVersionError
+from casreg.versions import (
+    FIRST,
+    MAX_NUMBER,
+    Bump,
+    Exact,
+    Latest,
+    Range,
+    Tag,
+    Version,
+    check_tag,
+    next_after,
+    parse_range,
+    parse_selector,
+    parse_version,
+)
+
+numbers = st.integers(0, 3) | st.integers(0, MAX_NUMBER)
+identifiers = st.integers(0, 12).map(str) | st.from_regex(
+    r"[0-9]{0,2}[A-Za-z-][0-9A-Za-z-]{0,3}", fullmatch=True
+)
+versions = st.builds(Version, numbers, numbers, numbers, st.lists(identifiers, max_size=3).map(tuple))
+small = st.builds(
+    Version,
+    st.integers(0, 2),
+    st.integers(0, 2),
+    st.integers(0, 2),
+    st.sampled_from([(), ("a",), ("rc", "1")]),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("1", "1.0.0"),
+        ("1.2", "1.2.0"),
+        ("1.2.3", "1.2.3"),
+        ("v1.2", "1.2.0"),
+        ("V1.2.3", "1.2.3"),
+        ("0.0.0", "0.0.0"),
+        ("1.0.0-rc.1", "1.0.0-rc.1"),
+        ("v1.0.0-0.x-y.3", "1.0.0-0.x-y.3"),
+        ("1.0.0---", "1.0.0---"),
+        ("1.0.0-0a", "1.0.0-0a"),
+        ("20261122093000.0.0", "20261122093000.0.0"),
+        ("999999999999999.0.0", "999999999999999.0.0"),
+    ],
+)
+def test_versions_have_one_canonical_spelling(text: str, canonical: str) -> None:
+    """Short forms and a leading v are understood; `str` is the full form."""
+    assert str(parse_version(text)) == canonical
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "a version is"),
+        ("x", "a version is"),
+        ("latest", "a version is"),
+        ("1.", "a version is"),
+        (".1", "a version is"),
+        ("1.2.3.4", "a version is"),
+        ("-1", "a version is"),
+        ("+1", "a version is"),
+        ("1.0.0-", "a version is"),
+        ("1.0.0-a..b", "a version is"),
+        ("1.0.0-é", "a version is"),
+        (" 1.0.0", "a version is"),
+        ("1.0.0\n", "a version is"),
+        ("vv1", "a version is"),
+        ("١.٢.٣", "a version is"),
+        ("1_0", "a version is"),
+        ("1e3", "a version is"),
+        ("0x1", "a version is"),
+        ("1.0.0+build", "build metadata"),
+        ("1.0.0-rc+build", "build metadata"),
+        ("01.0.0", "leading zeros"),
+        ("1.00.0", "leading zeros"),
+        ("1.0.0-rc.01", "leading zeros"),
+        ("1.2-rc.1", "all three numbers"),
+        ("1-rc.1", "all three numbers"),
+        ("1.x", re.escape("write '1.*'")),
+        ("1000000000000000.0.0", "15 digits"),
+        ("1.0.0-" + "a" * 200, "128 characters"),
+    ],
+)
+def test_what_is_no_version_is_refused_with_the_reason(text: str, reason: str) -> None:
+    """The error is a ValueError of our own that names what is accepted, and the mistake where it is a usual one."""
+    with pytest.raises(InvalidVersionError, match=reason) as caught:
+        parse_version(text)
+    assert isinstance(caught.value, ValueError)
+    assert "version" in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [None, 1, 1.0, b"1.0.0", (1, 0, 0), Version(1, 0, 0)])
+def test_what_is_no_str_is_refused_by_its_type(value: object) -> None:
+    """A float 1.10 would silently be 1.1: only text is taken."""
+    for parse in (parse_version, parse_range, parse_selector, check_tag):
+        with pytest.raises(InvalidVersionError, match=type(value).__name__):
+            parse(value)  # type: ignore[arg-type]
+
+
+def test_a_message_about_a_huge_version_is_short() -> None:
+    """A megabyte given by mistake does not fill the log, nor take time."""
+    for parse in (parse_version, parse_range, parse_selector, check_tag):
+        with pytest.raises(InvalidVersionError) as caught:
+            parse("1" * 1_000_000)
+        assert len(str(caught.value)) < 500
+
+
+@given(versions)
+def test_every_version_comes_back_from_its_spelling(version: Version) -> None:
+    """parse(str(version)) == version, hash and pickle included."""
+    again = parse_version(str(version)) if len(str(version)) <= 128 else version
+    assert again == version
+    assert hash(again) == hash(version)
+    assert pickle.loads(pickle.dumps(version)) == version
+
+
+def test_the_order_is_that_of_the_semver_specification() -> None:
+    """The chain of section 11 of SemVer 2.0.0, with numbers compared as numbers."""
+    chain = (
+        "0.9.9 1.0.0-1 1.0.0-2 1.0.0-10 1.0.0-alpha 1.0.0-alpha.1 1.0.0-alpha.beta 1.0.0-beta 1.0.0-beta.2 "
+    )
+    chain += "1.0.0-beta.11 1.0.0-rc.1 1.0.0 1.0.1 1.2.0 1.10.0 2.0.0 10.0.0"
+    ordered = [parse_version(text) for text in chain.split()]
+    assert all(a < b for a, b in pairwise(ordered))
+    assert sorted(set(ordered)) == ordered
+
+
+def _precedence(a: Version, b: Version) -> int:
+    """Section 11 word for word, to hold against the tuple comparison."""
+    if a.numbers != b.numbers:
+        return -1 if a.numbers < b.numbers else 1
+    if not a.pre or not b.pre:
+        return (not a.pre) - (not b.pre)
+    for x, y in zip(a.pre, b.pre, strict=False):
+        if x != y:
+            if x.isdigit() and y.isdigit():
+                return -1 if int(x) < int(y) else 1
+            if x.isdigit() != y.isdigit():
+                return -1 if x.isdigit() else 1
+            return -1 if x < y else 1
+    return (len(a.pre) > len(b.pre)) - (len(a.pre) < len(b.pre))
+
+
+@given(versions | small, versions | small)
+def test_the_order_is_total_and_agrees_with_the_specification(a: Version, b: Version) -> None:
+    """Exactly one of <, ==, > holds, and it is the one of section 11."""
+    assert (a > b) - (a < b) == _precedence(a, b)
+    assert (a == b) == (_precedence(a, b) == 0)
+    assert (a <= b) == (not b < a)
+
+
+@pytest.mark.parametrize("wrong", [(-1, 0, 0), (0, 0, MAX_NUMBER + 1)])
+def test_a_version_outside_the_bounds_cannot_be_made(wrong: tuple[int, int, int]) -> None:
+    """Not by parsing and not by hand."""
+    with pytest.raises(InvalidVersionError):
+        Version(*wrong)
+
+
+@pytest.mark.parametrize("pre", [("",), ("rc.1",), ("01",), ("a b",), ("é",), ("1\n",)])
+def test_a_pre_release_is_made_of_identifiers(pre: tuple[str, ...]) -> None:
+    """Each part alone is one; `rc.1` is two."""
+    with pytest.raises(InvalidVersionError):
+        Version(1, 0, 0, pre)
+
+
+@pytest.mark.parametrize(
+    ("version", "patch", "minor", "major"),
+    [
+        ("1.2.3", "1.2.4", "1.3.0", "2.0.0"),
+        ("0.0.0", "0.0.1", "0.1.0", "1.0.0"),
+        ("2.0.0-rc.1", "2.0.0", "2.0.0", "2.0.0"),
+        ("2.1.0-rc.1", "2.1.0", "2.1.0", "3.0.0"),
+        ("2.0.1-rc.1", "2.0.1", "2.1.0", "3.0.0"),
+        ("1.9.9", "1.9.10", "1.10.0", "2.0.0"),
+    ],
+)
+def test_the_next_version_is_the_nearest_release_that_the_bump_allows(
+    version: str, patch: str, minor: str, major: str
+) -> None:
+    """patch, minor and major, also from a pre-release."""
+    given_version = parse_version(version)
+    assert str(next_after(given_version)) == patch
+    assert str(next_after(given_version, "patch")) == patch
+    assert str(next_after(given_version, "minor")) == minor
+    assert str(next_after(given_version, "major")) == major
+
+
+@given(small, st.sampled_from(get_args(Bump)))
+def test_the_next_version_is_higher_and_a_release(version: Version, bump: Bump) -> None:
+    """So numbers of saves only rise."""
+    after = next_after(version, bump)
+    assert after > version
+    assert not after.pre
+
+
+def test_the_first_version_is_1_0_0() -> None:
+    """With nothing before it, whatever the bump."""
+    assert next_after(None) == next_after(None, "major") == FIRST == parse_version("1.0.0")
+
+
+def test_an_unknown_bump_is_refused() -> None:
+    """The error says the three that there are."""
+    with pytest.raises(InvalidArgumentError, match="'patch', 'minor' or 'major'"):
+        next_after(FIRST, "micro")  # type: ignore[arg-type]
+
+
+def test_no_version_follows_the_highest() -> None:
+    """A number cannot grow beyond its digits: an error, not a version that cannot be parsed."""
+    with pytest.raises(InvalidVersionError):
+        next_after(Version(1, 0, MAX_NUMBER))
+
+
+@pytest.mark.parametrize(
+    ("text", "inside", "outside"),
+    [
+        (">=1.2", "1.2.0 1.3.0 2.0.0", "1.1.9 1.2.0-rc.1 1.3.0-rc.1"),
+        (">1.2", "1.2.1 1.3.0", "1.2.0 1.2.1-rc.1"),
+        ("<2", "1.9.9 0.0.0", "2.0.0 2.0.0-rc.1 2.0.1"),
+        ("<=2", "2.0.0 1.0.0", "2.0.1 2.0.0-rc.1"),
+        ("==1.0", "1.0.0", "1.0.1 1.0.0-rc.1"),
+        ("!=1.1", "1.0.0 1.1.1", "1.1.0 1.1.1-rc.1"),
+        (">=1.2,<2", "1.2.0 1.99.0", "1.1.0 2.0.0 2.0.0-rc.1"),
+        (" >= 1.2 , < 2 ", "1.2.0 1.99.0", "1.1.0 2.0.0"),
+        ("^1.2.3", "1.2.3 1.9.0", "1.2.2 2.0.0 2.0.0-a"),
+        ("^1.2", "1.2.0 1.9.0", "1.1.9 2.0.0"),
+        ("^1", "1.0.0 1.9.0", "0.9.9 2.0.0"),
+        ("^0.2.3", "0.2.3 0.2.9", "0.2.2 0.3.0"),
+        ("^0.0.3", "0.0.3", "0.0.2 0.0.4 0.1.0"),
+        ("^0.0", "0.0.0 0.0.9", "0.1.0"),
+        ("^0.1", "0.1.0 0.1.9", "0.2.0 0.0.9"),
+        ("^0", "0.0.0 0.9.9", "1.0.0"),
+        ("~1.2.3", "1.2.3 1.2.9", "1.2.2 1.3.0"),
+        ("~1.2", "1.2.0 1.2.9", "1.3.0 1.1.9"),
+        ("~1", "1.0.0 1.9.9", "2.0.0 0.9.9"),
+        ("~0.0", "0.0.0 0.0.9", "0.1.0"),
+        ("*", "0.0.0 9.9.9", "1.0.0-rc.1"),
+        ("1.*", "1.0.0 1.9.9", "2.0.0 0.9.9 2.0.0-a"),
+        ("v1.2.*", "1.2.0 1.2.9", "1.3.0 1.1.9"),
+        ("1.*,!=1.5,<1.9", "1.4.0 1.5.1 1.8.9", "1.5.0 1.9.0"),
+        (">=1.0.0-rc.1", "1.0.0-rc.1 1.0.0-rc.2 1.0.0 2.0.0", "1.0.0-beta 1.0.1-rc.1 2.0.0-rc.1"),
+        ("^1.2.3-b.2", "1.2.3-b.2 1.2.3-b.4 1.2.3 1.3.0", "1.2.3-b.1 1.2.4-b.2 2.0.0"),
+        ("~1.2.3-b", "1.2.3-b 1.2.3-c 1.2.4", "1.2.4-b 1.3.0"),
+        ("<2.0.0-rc.2", "2.0.0-rc.1 1.0.0", "2.0.0-rc.2 2.0.0 1.9.9-rc.1"),
+        ("==1.0.0-rc.1", "1.0.0-rc.1", "1.0.0 1.0.0-rc.2"),
+        ("!=1.0.0-rc.1", "1.0.0", "1.0.0-rc.1 1.0.0-rc.2"),
+        (">=2,<1", "", "1.0.0 2.0.0 1.5.0"),
+    ],
+)
+def test_a_range_holds_what_its_table_says(text: str, inside: str, outside: str) -> None:
+    """Each kind of clause, with its edges, and pre-releases only where a bound asks for them."""
+    parsed = parse_range(text)
+    assert [v for v in inside.split() if not parsed.matches(parse_version(v))] == []
+    assert [v for v in outside.split() if parsed.matches(parse_version(v))] == []
+
+
+@given(small, small, small)
+def test_a_range_is_the_conjunction_of_its_clauses_on_releases(
+    low: Version, high: Version, version: Version
+) -> None:
+    """`>=a,<b` on a release is a <= v < b."""
+    if not version.pre:
+        assert parse_range(f">={low},<{high}").matches(version) == (low <= version < high)
+
+
+@given(st.builds(Version, st.integers(0, 2), st.integers(0, 2), st.integers(0, 2)))
+def test_tilde_is_never_wider_than_caret_from_1_0_0_on(base: Version) -> None:
+    """And both hold their own base."""
+    tilde, caret = parse_range(f"~{base}"), parse_range(f"^{base}")
+    assert tilde.matches(base)
+    assert caret.matches(base)
+    if base.major:
+        for major, minor, patch in product(range(4), repeat=3):
+            version = Version(major, minor, patch)
+            assert not tilde.matches(version) or caret.matches(version)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ",",
+        ">=1,",
+        ",<2",
+        ">=1,,<2",
+        ">=",
+        ">=x",
+        "=1",
+        "~=1.2",
+        "===1",
+        ">=1 <2",
+        ">=1 || <2",
+        "1.2",
+        "1.x",
+        "1*",
+        "**",
+        "*.1",
+        "1.2.3.*",
+        "01.*",
+        ">=01",
+        ">=1.0.0+b",
+        "^",
+        "~",
+        "^^1",
+        "^*",
+        "==1.*",
+        ">=1-rc",
+        "1 - 2",
+        "é",
+        ">" * 500,
+        ">=1," * 400,
+        ">=" + "1" * 300,
+        "^999999999999999",
+    ],
+)
+def test_what_is_no_range_is_refused(text: str) -> None:
+    """Nothing is guessed from half a clause."""
+    with pytest.raises(InvalidVersionError):
+        parse_range(text)
+
+
+def test_the_error_of_a_range_names_the_clause_and_what_is_accepted() -> None:
+    """So that in a long range the wrong part is found."""
+    with pytest.raises(InvalidVersionError, match=r"'<two' in '>=1,<two' .*'>=1\.2'.*joined by commas"):
+        parse_range(">=1,<two")
+
+
+@pytest.mark.parametrize(
+    ("text", "selector"),
+    [
+        ("latest", Latest()),
+        ("1", Exact(Version(1, 0, 0))),
+        ("v1.2", Exact(Version(1, 2, 0))),
+        ("1.0.0-rc.1", Exact(Version(1, 0, 0, ("rc", "1")))),
+        ("prod", Tag("prod")),
+        ("p", Tag("p")),
+        ("release-2026.11", Tag("release-2026.11")),
+        ("vnext", Tag("vnext")),
+        ("x", Tag("x")),
+    ],
+)
+def test_a_selector_is_decided_by_its_form(text: str, selector: object) -> None:
+    """latest, a version or a tag; none can be taken for another."""
+    assert parse_selector(text) == selector
+
+
+@pytest.mark.parametrize("text", [">=1.2,<2", "^1.2", "~1.2", "==1.0", "!=1", "1.*", "*", "<2"])
+def test_a_range_is_a_selector(text: str) -> None:
+    """The same as `parse_range` gives, and `str` is what was written."""
+    selector = parse_selector(text)
+    assert isinstance(selector, Range)
+    assert selector == parse_range(text)
+    assert str(selector) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "Latest", "LATEST", "a_b", "a b", "1.2.3.4", "v2-prod", "-x", "x-", "é", "a@b", "x" * 65, "1.0.0+b"],
+)
+def test_what_selects_nothing_is_refused(text: str) -> None:
+    """Before anything is looked up, with what is accepted."""
+    with pytest.raises(InvalidVersionError, match=r"version"):
+        parse_selector(text)
+
+
+@pytest.mark.parametrize("tag", ["prod", "a", "Prod-2", "best.so-far", "x1", "vnext", "x" * 64])
+def test_tags_are_accepted_and_select_themselves(tag: str) -> None:
+    """Whatever can be a tag is read as that tag on load."""
+    assert check_tag(tag) == tag
+    assert parse_selector(tag) == Tag(tag)
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "",
+        "latest",
+        "Latest",
+        "1",
+        "1.0.0",
+        "v1",
+        "V2",
+        "v1.0-old",
+        "v2-prod",
+        "2026",
+        "-a",
+        "a-",
+        "a.",
+        "a_b",
+        "a b",
+        "^a",
+        "a*",
+        "a,b",
+        "a@b",
+        "a/b",
+        "é",
+        "a\n",
+        "x" * 65,
+    ],
+)
+def test_what_could_be_taken_for_something_else_is_no_tag(tag: str) -> None:
+    """latest, versions, what looks like one, ranges, and letters outside the grammar."""
+    with pytest.raises(InvalidVersionError):
+        check_tag(tag)
+
+
+@given(st.text(max_size=20) | st.from_regex(r"[vV]?[0-9.<>=!^~*,a-z-]{1,15}", fullmatch=True))
+def test_a_tag_selects_itself_or_cannot_be_set(text: str) -> None:
+    """`check_tag` and `parse_selector` agree on every text, and no other error comes out."""
+    try:
+        selector = parse_selector(text)
+    except InvalidVersionError:
+        selector = None
+    try:
+        tag: Tag | None = Tag(check_tag(text))
+    except InvalidVersionError:
+        tag = None
+    assert (selector if isinstance(selector, Tag) else None) == tag
