@@ -24,14 +24,13 @@ class Decoder:
 
     Attributes:
         folder: Where arrays and long byte strings are.
-        root: The caller's `as_=`: the class of the outermost value where that needs one. None once it was used.
     """
 
     def __init__(self, folder: InFolder, path: str, root: type | None, find: FindDecoder) -> None:
-        """`find` gives the function that decodes a tag, or raises."""
+        """`root` is the class of the outermost registered value; `find` gives the function for a tag, or raises."""
         self.folder = folder
         self._find = find
-        self.root = root
+        self._root = root
         self._unread = {other for other in folder.paths if other != path}
 
     def decode(self, node: JSON) -> object:
@@ -86,6 +85,15 @@ class Decoder:
     def read_bytes(self, node: JSON) -> memoryview:
         """The bytes of the file that `node` names."""
         return self.folder.read(self._file(node))
+
+    def class_for(self, key: str) -> type:
+        """The class that is registered under `key`; for the first value that asks, the outermost, the caller's.
+
+        Raises:
+            UnknownClassError: None is.
+        """
+        root, self._root = self._root, None
+        return self.folder.classes.class_for(key) if root is None else root
 
     def fail(self, wanted: str, found: object) -> NoReturn:
         """Raise `MaterializationError`: what stands there is not what must."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 from casreg.exceptions import NoMaterializerError
@@ -110,16 +111,18 @@ class Encoder:
     def refuse_class(self, cls: type) -> NoReturn:
         """Raise `NoMaterializerError` for a value of an unknown class at this place."""
         name = dotted(cls)
+        if issubclass(cls, PurePath):
+            self.refuse(
+                "a path in a container: save `str(path)` if its name is meant, or the Path alone for what is there"
+            )
         base = next((one for one in cls.__mro__[1:-1] if one.__module__ == "builtins"), None)
-        loss = (
-            ""
-            if base is None
-            else f" (it would come back as {base.__name__}; `{base.__name__}(it)` says that is meant)"
-        )
+        if base is not None:
+            self.refuse(
+                f"a {name} would come back as a plain {base.__name__}; `{base.__name__}(it)` says that is meant"
+            )
         self.refuse(
-            f"nothing knows how to save a {name}{loss}; `registry.register_materializer({name!r}, "
-            f"'my_module.MyMaterializer')` with one of your own, `trusted=[{name!r}]` to have its attributes stored, or "
-            f"`allow_pickle=True`"
+            f"nothing knows how to save a {name}; allow `trusted=[{name!r}]` to have its attributes stored, or "
+            f"`allow_pickle=True`, or save it under a name of its own with a materializer of yours"
         )
 
     def _next(self, extension: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from casreg.exceptions import MaterializationError
-from casreg.materializers.tree import arrays, containers, scalars, times
+from casreg.materializers.classes import kind_of
+from casreg.materializers.tree import arrays, containers, records, scalars, times
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,7 @@ _DECODERS: Final[dict[str, Callable[[Decoder, JSON], object]]] = {
     **scalars.DECODERS,
     **containers.DECODERS,
     **times.DECODERS,
+    **records.DECODERS,
     **arrays.DECODERS,
 }
 
@@ -36,7 +38,10 @@ def encoder_for(cls: type, encoder: Encoder) -> Callable[[Encoder, Any], JSON]:
     """
     found = _ENCODERS.get(cls) or arrays.find_encoder(cls)
     if found is None:
-        encoder.refuse_class(cls)
+        kind = kind_of(cls)
+        if kind is None:
+            encoder.refuse_class(cls)
+        found = records.BY_KIND[kind]
     return found
 
 
