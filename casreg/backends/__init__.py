@@ -1,0 +1,3 @@
+"""Where bytes are kept: one interface (`base`), one module a storage, and `open`, which picks one by URI."""
+
+from __future__ import annotations

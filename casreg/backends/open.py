@@ -1,0 +1,42 @@
+"""From what a caller names, a path or a URI, to the backend that holds it: one line a scheme."""
+
+from __future__ import annotations
+
+import os
+import re
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, cast
+
+from casreg.exceptions import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from casreg.backends.base import Backend
+
+# Loaded when asked for: nobody pays for the libraries of a storage that is not used.
+_SCHEMES: Final = {
+    "file": ("casreg.backends.local", "LocalBackend"),
+    "memory": ("casreg.backends.memory", "MemoryBackend"),
+}
+_URI: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
+
+
+def open_backend(place: str | os.PathLike[str] | Backend) -> Backend:
+    """The backend for a path, a URI (`file://`, `memory://name`) or a backend, which stays what it is. No I/O.
+
+    Raises:
+        InvalidArgumentError: A URI of a scheme that casreg does not know, or not a path.
+    """
+    if not isinstance(place, str | os.PathLike):
+        return place
+    uri = _URI.match(place) if isinstance(place, str) else None
+    scheme = uri[1].lower() if uri else "file"
+    if scheme not in _SCHEMES:
+        known = ", ".join(f"{known}://" for known in sorted(_SCHEMES))
+        raise InvalidArgumentError(
+            f"no storage is known for {place!r}: give a path, or a URI that begins with {known}"
+        )
+    module, name = _SCHEMES[scheme]
+    backend = getattr(import_module(module), name)
+    # A name in memory is what stands after the slashes; `memory://` alone is a place of its own.
+    argument = (uri[2] or None) if uri and scheme == "memory" else place
+    return cast("Backend", backend(argument))
