@@ -17,7 +17,7 @@
     │   ├── SourceNotFoundError (FileNotFoundError)  the path to save does not exist
     │   ├── SourceChangedError                   a file changed while it was read
     │   └── UnsupportedSourceError (ValueError)  a socket, a device, a name that is not UTF-8, …
-    ├── DestinationError (FileExistsError)       `into=` is not an empty folder, or two paths would collide
+    ├── DestinationError (OSError)               `into=` cannot be loaded into: not an empty folder, full, …
     ├── CorruptError                             stored bytes are not what was written
     ├── UnsupportedFormatError                   written by a newer casreg
     ├── ObjectChangedError                       overwritten by somebody else while it was being read
@@ -113,8 +113,8 @@ class UnsupportedSourceError(SourceError, ValueError):
     """Not a regular file or folder, or a name that cannot be stored."""
 
 
-class DestinationError(CasregError, FileExistsError):
-    """The place to load into is not an empty folder, or two stored paths would be one file there."""
+class DestinationError(CasregError, OSError):
+    """The place to load into is no empty folder, cannot be written, or would make two stored paths one file."""
 
 
 class CorruptError(CasregError):

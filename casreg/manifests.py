@@ -14,17 +14,18 @@ from __future__ import annotations
 
 import re
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
 
 from casreg import canonical
+from casreg.canonical import FORMAT
 from casreg.chunker import MAX_CHUNK
 from casreg.digest import Digest, digest_of, from_hex
 from casreg.exceptions import CorruptError, UnsupportedFormatError
 from casreg.keys import manifest_key, segment_key
 from casreg.model import (
-    FORMAT,
     Chunk,
     Content,
     Entry,
@@ -323,7 +324,7 @@ def _located(fields: Mapping[str, Any], key: str, read_segment: Callable[[Digest
         return _placement(fields, key)
     _check_requires(fields["requires"], key)
     digest = from_hex(fields["segment"])
-    return decode_placement_segment(read_segment(digest), digest)
+    return replace(decode_placement_segment(read_segment(digest), digest), segment=digest)
 
 
 def _check_format(number: int, key: str) -> None:

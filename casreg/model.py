@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
     from casreg.digest import Digest
 
-FORMAT: Final = 1
-"""The format number that this code writes."""
-
 INLINE_LIMIT: Final = 16 * 1024
 """A payload of at most this many bytes stands in the manifest itself. A constant of format 1."""
 
@@ -147,11 +144,13 @@ class Placement:
         packs: The packs that the runs point into.
         runs: For each section (`data`, `list.1`, …, `tree`, `tree.1`, …) its runs in order.
         inline: Bytes of the payload that stand in the manifest itself.
+        segment: The segment file that this was read from; None if it stood in the manifest.
     """
 
     packs: tuple[PackRef, ...] = ()
     runs: Mapping[str, tuple[Run, ...]] = field(default_factory=dict)
     inline: int = 0
+    segment: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from casreg.backends.base import Backend
     from casreg.digest import Digest
-    from casreg.head import HeadId
+    from casreg.head import RunId
     from casreg.index import Index
     from casreg.model import PackRef
     from casreg.packs import Located
@@ -45,7 +45,7 @@ class Table:
 
     pack: PackRef
     records: Mapping[Digest, Located]
-    seen: HeadId
+    seen: RunId
 
 
 class Tables:
@@ -58,7 +58,7 @@ class Tables:
         self._tables: OrderedDict[str, Table] = OrderedDict()
         self._records = 0
 
-    def get(self, pack: PackRef, head: HeadId) -> Table | None:
+    def get(self, pack: PackRef, head: RunId) -> Table | None:
         """The table of a pack; None if the pack is gone or its table damaged: then nothing can be built on it.
 
         Args:
@@ -102,7 +102,7 @@ class Duplicates:
     """Finds chunks that one save need not store. Not thread-safe: it belongs to that save."""
 
     def __init__(
-        self, tables: Tables, index: Index, near: Sequence[PackRef], head: HeadId, avoid: Collection[str]
+        self, tables: Tables, index: Index, near: Sequence[PackRef], head: RunId, avoid: Collection[str]
     ) -> None:
         """No I/O before the first search.
 
@@ -134,7 +134,7 @@ class Duplicates:
                 self._take(pack)
         return {digest: self._places[digest] for digest in digests if digest in self._places}
 
-    def seen(self, name: str) -> HeadId | None:
+    def seen(self, name: str) -> RunId | None:
         """When the pack with this name was seen, if this search has used it."""
         table = self._used.get(name)
         return table.seen if table else None

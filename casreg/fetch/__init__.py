@@ -1,0 +1,6 @@
+"""The way out: packs → chunks → files. Every byte is verified before it is handed out."""
+
+from casreg.fetch.folder import StoredFolder
+from casreg.fetch.reader import VersionReader
+
+__all__ = ["StoredFolder", "VersionReader"]

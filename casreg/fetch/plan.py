@@ -1,0 +1,132 @@
+"""Which bytes of which packs hold the chunks that are wanted, in few and large requests."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from casreg.exceptions import CorruptError
+from casreg.packs import FRAME, Frame, key_of, open_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from typing_extensions import Buffer
+
+    from casreg.model import Chunk, PackRef, Run
+
+MAX_REQUEST: Final = 8 * 1024 * 1024
+MAX_GAP: Final = 64 * 1024
+"""Bytes that nobody asked for are read along where that saves a request."""
+
+
+class Part(NamedTuple):
+    """What is wanted of one run.
+
+    Attributes:
+        run: The run.
+        first: Number of the first wanted chunk in the section.
+        stop: Number after the last.
+    """
+
+    run: Run
+    first: int
+    stop: int
+
+
+class Request(NamedTuple):
+    """One ranged read of a pack, and what is wanted of it.
+
+    Attributes:
+        pack: The pack.
+        start: First byte.
+        stop: Byte after the last.
+        parts: What it holds, in section order.
+    """
+
+    pack: PackRef
+    start: int
+    stop: int
+    parts: tuple[Part, ...]
+
+
+def requests(packs: Sequence[PackRef], runs: Sequence[Run], first: int, count: int) -> Iterator[Request]:
+    """The reads that give chunks `first` to `first + count` of a section, in order.
+
+    Raises:
+        CorruptError: The runs do not reach so far.
+    """
+    held: list[Part] = []
+    for part in _parts(runs, first, count):
+        if held and not _joins(held, part):
+            yield _request(packs, held)
+            held = []
+        held.append(part)
+    if held:
+        yield _request(packs, held)
+
+
+def _parts(runs: Sequence[Run], first: int, count: int) -> Iterator[Part]:
+    stop = first + count
+    if count and (not runs or runs[-1].first + runs[-1].count < stop):
+        raise CorruptError("a placement does not reach the end of its content; another copy can heal it")
+    at = max(bisect_right(runs, first, key=lambda run: run.first) - 1, 0)
+    while first < stop:
+        run = runs[at]
+        end = min(run.first + run.count, stop)
+        yield Part(run, first, end)
+        first, at = end, at + 1
+
+
+def _joins(held: Sequence[Part], part: Part) -> bool:
+    last, run = held[-1].run, part.run
+    gap = run.offset - (last.offset + last.length)
+    return (
+        run.pack == last.pack
+        and 0 <= gap <= MAX_GAP
+        and run.offset + run.length - held[0].run.offset <= MAX_REQUEST
+        # Short runs are worth joining; long ones are better shared among threads.
+        and (run.length <= MAX_GAP or last.length <= MAX_GAP)
+    )
+
+
+def _request(packs: Sequence[PackRef], parts: Sequence[Part]) -> Request:
+    last = parts[-1].run
+    return Request(packs[last.pack], parts[0].run.offset, last.offset + last.length, tuple(parts))
+
+
+def opened(request: Request, data: memoryview, chunk: Callable[[int], Chunk]) -> Iterator[tuple[int, Buffer]]:
+    """The verified chunks of a request, each with its number in the section.
+
+    Args:
+        request: What was read.
+        data: The bytes of its range.
+        chunk: Tells what chunk a number of the section is.
+
+    Raises:
+        CorruptError: The bytes are not what the content promises. Names the pack and the chunk.
+    """
+    key = key_of(request.pack)
+    for run, first, stop in request.parts:
+        position = run.offset - request.start
+        limit = position + run.length
+        for number in range(run.first, stop):
+            frame, position = _frame(data, position, limit, key, chunk, max(number, first))
+            if number >= first:
+                wanted = chunk(number)
+                yield number, open_frame(frame, wanted.digest, wanted.size, key)
+
+
+def _frame(
+    data: memoryview, position: int, limit: int, key: str, chunk: Callable[[int], Chunk], number: int
+) -> tuple[Frame, int]:
+    start = position + FRAME.size
+    if start <= min(limit, len(data)):
+        codec, parameter, reserved, stored, size, digest = FRAME.unpack_from(data, position)
+        end = start + stored
+        if end <= min(limit, len(data)) and not parameter and not reserved:
+            return Frame(digest, codec, data[start:end], size), end
+    raise CorruptError(
+        f"{key}: the frame of chunk {chunk(number).digest.hex()} is damaged or cut off. Other objects are not "
+        "affected; another copy of the registry can heal it."
+    )

@@ -1,0 +1,213 @@
+"""Reading one version: its entries, single files into memory, and whole trees onto disk."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from casreg.digest import digest_of
+from casreg.exceptions import CorruptError
+from casreg.fetch import plan
+from casreg.fetch.sinks import Tree
+from casreg.keys import manifest_key
+from casreg.manifests import decode_list, decode_tree
+from casreg.packs import key_of
+from casreg.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from typing_extensions import Buffer
+
+    from casreg.backends.base import Backend
+    from casreg.model import Chunk, Entry, Manifest, Stream
+    from casreg.progress import ProgressCallback
+
+MAX_WORKERS = 8
+
+
+class VersionReader:
+    """Reads one version. May be used from many threads; each call uses threads of its own where that helps."""
+
+    def __init__(self, backend: Backend, manifest: Manifest, name: str, progress: ProgressCallback | None = None) -> None:
+        """No I/O before the first call. `name` is for reports of progress."""
+        self._backend = backend
+        self._manifest = manifest
+        self._progress = progress
+        self._key = manifest_key(manifest.digest)
+        self._done = Progress("load", name, 0, manifest.content.size, 0, 0)
+
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        """All files and empty folders, sorted by path.
+
+        Raises:
+            CorruptError: The tree is damaged.
+            NotFound: A pack is gone.
+        """
+        content = self._manifest.content
+        if content.tree is None:
+            return content.entries or ()
+        chunks = self._chunks(content.tree, "tree", (0,) * (content.tree.depth + 1))
+        tree = bytearray(content.tree.size)
+        self._read("tree", 0, chunks, memoryview(tree))
+        entries = tuple(decode_tree(memoryview(tree), self._key))
+        if len(entries) != content.count or sum(e.stream.size for e in entries) != content.size:
+            raise CorruptError(f"{self._key}: its tree has not the entries that it promises")
+        return entries
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {entry.path: number for number, entry in enumerate(self.entries)}
+
+    @cached_property
+    def _firsts(self) -> list[list[int]]:
+        """For each level, the number in its section at which each entry's chunks begin."""
+        depth = max((entry.stream.depth for entry in self.entries), default=0)
+        return [
+            list(accumulate((entry.stream.count(level) for entry in self.entries), initial=0))
+            for level in range(depth + 1)
+        ]
+
+    def find(self, path: str) -> Entry | None:
+        """The entry with this path, or None."""
+        number = self._numbers.get(path)
+        return None if number is None else self.entries[number]
+
+    def chunks(self, path: str) -> list[Chunk]:
+        """The chunks of a file, in order. Reads its chunk list where there is one."""
+        number = self._numbers[path]
+        stream = self.entries[number].stream
+        return self._chunks(stream, "data", tuple(firsts[number] for firsts in self._firsts[: stream.depth + 1]))
+
+    def read_into(self, path: str, target: memoryview) -> None:
+        """Read a whole file into `target`, which has exactly its size.
+
+        Raises:
+            CorruptError: Its bytes are not those that were stored.
+            NotFound: A pack is gone.
+        """
+        chunks = self.chunks(path)
+        self._read("data", self._firsts[0][self._numbers[path]], chunks, target)
+
+    def write_tree(self, folder: Path) -> None:
+        """Write all files and empty folders below `folder`, which exists and is empty and nobody else's.
+
+        Raises:
+            CorruptError: Bytes are not those that were stored.
+            DestinationError: The folder cannot be written, or cannot hold two of the paths side by side.
+            NotFound: A pack is gone.
+        """
+        self.write(folder, range(len(self.entries)))
+
+    def write(self, folder: Path, numbers: Iterable[int]) -> None:
+        """Write the entries with these numbers (ascending) below `folder`. Errors as `write_tree`."""
+        chosen = list(numbers)
+        with Tree(folder) as tree:
+            start = 0
+            while start < len(chosen):  # neighbours together, so that their chunks are read with few requests
+                stop = start + 1
+                while stop < len(chosen) and chosen[stop] == chosen[stop - 1] + 1:
+                    stop += 1
+                self._write_range(tree, chosen[start], chosen[stop - 1] + 1)
+                start = stop
+
+    def _write_range(self, tree: Tree, first: int, stop: int) -> None:
+        chunks: list[Chunk] = []
+        entries = self.entries[first:stop]
+        for entry in entries:
+            stream = entry.stream
+            chunks += self.chunks(entry.path) if stream.depth else stream.chunks
+        begin = self._firsts[0][first]
+        writer = tree.writer(entries, begin, chunks)
+        self._each("data", begin, chunks, writer.write)
+
+    def _chunks(self, stream: Stream, base: str, firsts: Sequence[int]) -> list[Chunk]:
+        """The chunks of a stream, through as many lists as it has."""
+        chunks = list(stream.chunks)
+        for level in range(stream.depth, 0, -1):
+            listed = bytearray(sum(chunk.size for chunk in chunks))
+            self._read(f"{'list' if base == 'data' else base}.{level}", firsts[level], chunks, memoryview(listed))
+            chunks = decode_list(listed, self._key)
+            if len(chunks) != stream.counts[level - 1]:
+                raise CorruptError(f"{self._key}: a chunk list has not the number of chunks that it promises")
+        if sum(chunk.size for chunk in chunks) != stream.size:
+            raise CorruptError(f"{self._key}: a chunk list does not sum to the size of its stream")
+        return chunks
+
+    def _read(self, section: str, first: int, chunks: Sequence[Chunk], target: memoryview) -> None:
+        starts = list(accumulate((chunk.size for chunk in chunks), initial=0))
+        if starts[-1] != len(target):
+            raise CorruptError(f"{self._key}: chunks do not sum to the size of their stream")
+
+        def place(pieces: list[tuple[int, Buffer]]) -> None:
+            for number, data in pieces:
+                at = starts[number - first]
+                target[at : at + len(memoryview(data))] = data
+
+        self._each(section, first, chunks, place)
+
+    def _each(
+        self, section: str, first: int, chunks: Sequence[Chunk], use: Callable[[list[tuple[int, Buffer]]], None]
+    ) -> None:
+        """Fetch and verify chunks and hand them to `use`, on several threads, neighbours in one call."""
+        if not chunks:
+            use([])
+            return
+        if self._manifest.placement.inline:
+            use(self._inline(first, chunks))
+            return
+        placement = self._manifest.placement
+        wanted = list(plan.requests(placement.packs, placement.runs.get(section, ()), first, len(chunks)))
+
+        def fetch(request: plan.Request) -> tuple[int, int, int]:
+            data = self._backend.get(key_of(request.pack), request.start, request.stop).data
+            pieces = list(plan.opened(request, memoryview(data), lambda number: chunks[number - first]))
+            use(pieces)
+            return len(data), len(pieces), sum(len(memoryview(piece)) for _, piece in pieces)
+
+        counted = section == "data"
+        if len(wanted) == 1:
+            self._report(*fetch(wanted[0]), counted=counted)
+            return
+        threads = ThreadPoolExecutor(min(_workers(), len(wanted)), "casreg-load")
+        try:
+            window = deque(threads.submit(fetch, request) for request in wanted[: 2 * MAX_WORKERS])
+            for request in wanted[2 * MAX_WORKERS :]:
+                self._report(*window.popleft().result(), counted=counted)
+                window.append(threads.submit(fetch, request))
+            for future in window:
+                self._report(*future.result(), counted=counted)
+        finally:
+            threads.shutdown(wait=True, cancel_futures=True)
+
+    def _inline(self, first: int, chunks: Sequence[Chunk]) -> list[tuple[int, Buffer]]:
+        """Chunks of a payload that stands in the manifest, one after the other."""
+        held = [chunk for entry in self.entries for chunk in entry.stream.chunks]
+        position = sum(chunk.size for chunk in held[:first])
+        pieces: list[tuple[int, Buffer]] = []
+        for number, chunk in enumerate(chunks, first):
+            data = self._manifest.inline[position : position + chunk.size]
+            if digest_of(data) != chunk.digest:
+                raise CorruptError(f"{self._key}: chunk {chunk.digest.hex()} of its payload is damaged")
+            pieces.append((number, data))
+            position += chunk.size
+        return pieces
+
+    def _report(self, read: int, count: int, size: int, *, counted: bool) -> None:
+        if self._progress and counted:
+            before = self._done
+            self._done = Progress(
+                "load", before.name, before.done + size, before.total, before.chunks + count, before.stored + read
+            )
+            self._progress(self._done)
+
+
+def _workers() -> int:
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(usable, MAX_WORKERS))

@@ -1,0 +1,60 @@
+"""What a registry holds, as plain values for people and programs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from casreg.keys import manifest_key
+from casreg.loading import manifest_of
+from casreg.names import is_hidden
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from casreg.repository import Repository
+    from casreg.versions import Selector
+
+
+def list_names(repository: Repository) -> list[str]:
+    """The names with at least one live version, sorted. One read for each ref.
+
+    Raises:
+        CorruptError: A ref is damaged.
+        StorageError: The place cannot be read.
+    """
+    return sorted(name for name in _names(repository) if _lives(repository, name))
+
+
+def _names(repository: Repository) -> Iterator[str]:
+    return (name for name in repository.refs.names() if not is_hidden(name))
+
+
+def _lives(repository: Repository, name: str) -> bool:
+    return repository.refs.ask(name, lambda history: history is not None and history.latest() is not None)
+
+
+def describe(repository: Repository, name: str, selector: Selector) -> dict[str, Any]:
+    """Everything that is known of a version.
+
+    Raises:
+        ObjectNotFoundError: There is no such version.
+        CorruptError: Its ref or manifest is damaged.
+        StorageError: It cannot be read.
+    """
+    version, entry, manifest = manifest_of(repository, name, selector)
+    tags = repository.refs.ask(name, lambda history: dict(history.ref.tags) if history else {})
+    return {
+        "name": name,
+        "version": str(version),
+        "class": entry.class_name,
+        "materializer": manifest.content.materializer,
+        "path": f"{repository.backend.location.rstrip('/')}/{manifest_key(entry.manifest)}",
+        "size": entry.size,
+        "stored": entry.stored,
+        "digest": entry.content.hex(),
+        "data_digest": entry.data.hex(),
+        "created": entry.created,
+        "metadata": dict(manifest.metadata),
+        "notes": dict(entry.notes),
+        "tags": sorted(tag for tag, (target, _) in tags.items() if target == version),
+    }

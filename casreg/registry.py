@@ -1,0 +1,465 @@
+"""`Registry`: save, load and look after Python objects by name and version. The public facade."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from casreg import remembered, settings
+from casreg.exceptions import InvalidArgumentError, InvalidMetadataError, ObjectNotFoundError
+from casreg.listing import describe, list_names
+from casreg.loading import LoadOptions, load, select
+from casreg.locations import open_backend
+from casreg.materializers.builtin import BUILTIN
+from casreg.materializers.calls import materialize
+from casreg.materializers.classes import ClassTable, dotted
+from casreg.materializers.table import MaterializerTable
+from casreg.names import check_name, parse_key
+from casreg.repository import Draft, Repository
+from casreg.repository.editing import annotate, delete, tag, undelete, untag
+from casreg.versions import Latest, check_tag, parse_selector, parse_version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from casreg.backends.base import Backend
+    from casreg.locations import Place
+    from casreg.materializers.table import MaterializerLike
+    from casreg.progress import ProgressCallback
+    from casreg.repository import Saved
+    from casreg.versions import Bump, Selector, Version
+
+log = logging.getLogger("casreg.registry")
+
+
+class Registry:
+    """A versioned registry of Python objects in one place: a folder, a bucket, or memory.
+
+    One Registry may be used by many threads, survives `fork`, and pickles (without caches and secrets). Making one
+    does no I/O; a place that was never written lists as empty, and is made at the first save.
+
+    Names are `segment:segment:…` of letters, digits, `.` and `-`. Every method that takes a name takes
+    `name@version` too. Versions are SemVer; `load` and its kin also take `"latest"`, tags and ranges (`">=1.2,<2"`,
+    `"^1.2"`, `"~1.2"`).
+    """
+
+    def __init__(
+        self,
+        backend: Place = None,
+        *,
+        version_objects: bool = True,
+        mutable: bool = False,
+        allow_pickle: bool = False,
+        trusted: Iterable[str] = (),
+        allow_underscore: bool = False,
+        progress: ProgressCallback | None = None,
+    ) -> None:
+        """Open a registry. No I/O.
+
+        Args:
+            backend: Where: None for the default folder, a path, a URI (`file://`, `memory://`), or a backend.
+            version_objects: False keeps one live version for each name: a save replaces it.
+            mutable: An existing version may be saved again with other content.
+            allow_pickle: Objects that nothing else can save are pickled, and pickles are loaded. Loading a pickle
+                runs code that whoever wrote it chose.
+            trusted: Dotted names of types whose attributes may be stored and restored.
+            allow_underscore: Names may hold `_`.
+            progress: Told about long saves and loads, unless a call gives its own.
+
+        Raises:
+            InvalidArgumentError: The place cannot be understood.
+        """
+        self._backend = open_backend(backend)
+        self._version_objects = version_objects
+        self._mutable = mutable
+        self._allow_pickle = allow_pickle
+        self._trusted = _names_of(trusted)
+        self._allow_underscore = allow_underscore
+        self._progress = progress
+        self._table = MaterializerTable(BUILTIN)
+        self._classes = ClassTable()
+        self._open: tuple[int, Repository] | None = None
+        self._scratch: Path | None = None
+
+    @property
+    def backend(self) -> Backend:
+        """The backend."""
+        return self._backend
+
+    def __repr__(self) -> str:
+        return f"Registry({self._backend.location!r})"
+
+    # ------------------------------------------------------------------------------------------ objects
+
+    def save(
+        self,
+        name: str,
+        obj: object,
+        *,
+        version: str | None = None,
+        materializer: MaterializerLike | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        notes: Mapping[str, Any] | None = None,
+        tags: Iterable[str] = (),
+        bump: Bump = "patch",
+        trusted: Iterable[str] = (),
+        allow_pickle: bool | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> str:
+        """Save `obj` as a version of `name`. When this returns, the version exists and is durable.
+
+        A `Path` saves the file or folder tree it names. Big arrays must not change until the save returns.
+
+        Args:
+            name: The name, or `name@version`.
+            obj: What to save.
+            version: The version; by default the next one.
+            materializer: What turns the object into files; by default the nearest registered for its class.
+            metadata: JSON values that become part of the version.
+            notes: JSON values that `annotate` may change later.
+            tags: Tags that move to this version, in the same commit.
+            bump: Which part of the latest version the next one raises: `"patch"`, `"minor"` or `"major"`.
+            trusted: As for the Registry, for this call.
+            allow_pickle: As for the Registry, for this call.
+            progress: As for the Registry, for this call.
+
+        Returns:
+            The version. If that version exists with the same content already, nothing is written.
+
+        Raises:
+            InvalidNameError, InvalidVersionError, InvalidMetadataError, InvalidArgumentError: What was given is wrong.
+            NoMaterializerError: The object could not be loaded again in a new process; says what to write.
+            UntrustedError: It needs pickle or a type that was not allowed.
+            SourceError: The file or folder cannot be read, or changed meanwhile.
+            VersionConflictError: The version exists with other content.
+            CommitConflictError, CommitUnknownError: Others kept winning; the answer was lost.
+            StorageError: The storage refused or failed.
+
+        Whatever is raised, nothing half-written can be seen, and nothing that existed is lost.
+        """
+        name, chosen = self._save_key(name, version)
+        tags = [check_tag(one) for one in _listed(tags, "tags")]
+        repository = self._repository
+        began = remembered.clock()
+        with materialize(
+            obj,
+            self._table,
+            self._classes,
+            materializer=materializer,
+            trusted=self._trusted | _names_of(trusted),
+            allow_pickle=self._pickle(allow_pickle),
+        ) as made:
+            memory = self._memory(repository, name, obj)
+            saved = repository.save(
+                Draft(
+                    name=name,
+                    materializer=made.materializer.id,
+                    params=made.folder.params,
+                    files=made.folder.entries(),
+                    metadata=_mapping(metadata, "metadata"),
+                    notes=_mapping(notes, "notes"),
+                    class_name=dotted(type(obj)),
+                    version=chosen,
+                    bump=bump,
+                    tags=tags,
+                    single=not self._version_objects,
+                    mutable=self._mutable,
+                    remembered=remembered.recall(memory) if memory else {},
+                    progress=progress or self._progress,
+                )
+            )
+        if memory:
+            remembered.remember(memory, began, saved.ingested.remembered)
+        _log_saved(name, saved, repository)
+        return str(saved.version)
+
+    def load(
+        self,
+        name: str,
+        version: str | None = None,
+        *,
+        into: str | os.PathLike[str] | None = None,
+        as_: type | None = None,
+        materializer: MaterializerLike | None = None,
+        trusted: Iterable[str] = (),
+        allow_pickle: bool | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> Any:
+        """Load a version of `name`: an object equal to the saved one. Every byte is verified first.
+
+        Args:
+            name: The name, or `name@version`.
+            version: A version, `"latest"`, a tag or a range; by default the latest.
+            into: For objects that are paths: an empty or new folder that shall hold it, at once or not at all. By
+                default a folder that lives as long as this Registry.
+            as_: The class of the result, where the value needs one that is not registered.
+            materializer: What turns the files into the object; by default what the version names, if it is known here.
+            trusted: As for the Registry, for this call.
+            allow_pickle: As for the Registry, for this call.
+            progress: As for the Registry, for this call.
+
+        Raises:
+            InvalidNameError, InvalidVersionError, InvalidArgumentError: What was given is wrong.
+            ObjectNotFoundError: There is no such object or version (a `KeyError` and a `ValueError`).
+            MaterializerError: It cannot be made from the files here; says what to write.
+            DestinationError: `into` cannot be loaded into.
+            CorruptError: Stored bytes are damaged: never are wrong bytes handed out.
+            UnsupportedFormatError: It needs a newer casreg.
+            StorageError: The storage cannot be read.
+        """
+        name, selector = self._load_key(name, version)
+        options = LoadOptions(
+            table=self._table,
+            classes=self._classes,
+            into=into,
+            as_=as_,
+            materializer=materializer,
+            trusted=self._trusted | _names_of(trusted),
+            allow_pickle=self._pickle(allow_pickle),
+            progress=progress or self._progress,
+            scratch=self._scratch_folder,
+        )
+        log.debug("load %s (%s) from %s", name, selector, self._backend.location)
+        return load(self._repository, name, selector, options)
+
+    def delete(self, name: str, version: str | None = None) -> list[str]:
+        """Delete a version, or all versions of a name. Their numbers are never given again; their tags go with them.
+
+        Args:
+            name: The name, or `name@version`.
+            version: An exact version; by default all.
+
+        Returns:
+            The versions that were deleted. `undelete` brings them back until their data is collected.
+
+        Raises:
+            ObjectNotFoundError: There is none.
+            InvalidNameError, InvalidVersionError: What was given is wrong.
+            StorageError: The storage refused or failed.
+        """
+        name, chosen = self._save_key(name, version)
+        deleted = delete(self._repository, name, chosen)
+        log.debug("deleted %s of %s", ", ".join(map(str, deleted)), name)
+        return [str(one) for one in deleted]
+
+    def undelete(self, name: str, version: str | None = None) -> str:
+        """Bring a deleted version back.
+
+        Args:
+            name: The name, or `name@version`.
+            version: The version.
+
+        Returns:
+            The version.
+
+        Raises:
+            ObjectNotFoundError: It was not deleted, or its data has been collected since.
+            VersionConflictError: The version exists.
+            InvalidNameError, InvalidVersionError, InvalidArgumentError: What was given is wrong.
+            StorageError: The storage refused or failed.
+        """
+        name, chosen = self._save_key(name, version)
+        if chosen is None:
+            raise InvalidArgumentError(f"say which version of {name} to bring back: undelete({name!r}, '1.0.0')")
+        undelete(self._repository, name, chosen)
+        return str(chosen)
+
+    # ------------------------------------------------------------------------------------------ questions
+
+    def info(self, name: str | None = None, version: str | None = None) -> dict[str, Any]:
+        """What is known of a version: a flat dict; or, without a name, one such dict for the latest of each name.
+
+        Keys: `name`, `version`, `class`, `materializer`, `path` (where the version's manifest is), `size` (bytes of the
+        object), `stored` (bytes that its save added), `digest`, `data_digest`, `created`, `metadata`, `notes`, `tags`.
+
+        Raises:
+            ObjectNotFoundError: There is no such object or version.
+            InvalidNameError, InvalidVersionError: What was given is wrong.
+            CorruptError: Its ref or manifest is damaged.
+            StorageError: It cannot be read.
+        """
+        if name is None:
+            return {one: self.info(one) for one in self.list_objects()}
+        name, selector = self._load_key(name, version)
+        return describe(self._repository, name, selector)
+
+    def list_objects(self) -> list[str]:
+        """The names that have at least one version, sorted.
+
+        Raises:
+            CorruptError: A ref is damaged.
+            StorageError: The place cannot be read.
+        """
+        return list_names(self._repository)
+
+    def list_versions(self, name: str) -> list[str]:
+        """The versions of a name, ascending; empty if there is none.
+
+        Raises:
+            InvalidNameError: It is no name.
+            CorruptError: Its ref is damaged.
+            StorageError: It cannot be read.
+        """
+        check_name(name, allow_underscore=self._allow_underscore)
+        return self._repository.refs.ask(
+            name, lambda history: [str(version) for version, _ in history.live()] if history else []
+        )
+
+    def has_object(self, name: str, version: str | None = None) -> bool:
+        """Whether there is such a version (a version, `"latest"`, a tag or a range; by default any).
+
+        Raises:
+            InvalidNameError, InvalidVersionError: What was given is wrong.
+            CorruptError: Its ref is damaged.
+            StorageError: It cannot be read.
+        """
+        name, selector = self._load_key(name, version)
+        try:
+            select(self._repository, name, selector)
+        except ObjectNotFoundError:
+            return False
+        return True
+
+    # ------------------------------------------------------------------------------------------ tags and notes
+
+    def tag(self, name: str, tag_name: str, version: str | None = None) -> str:
+        """Let a tag point to a version (by default the latest), wherever it pointed before. Returns the version.
+
+        Raises:
+            ObjectNotFoundError: There is no such version.
+            InvalidNameError, InvalidVersionError: What was given is wrong.
+            StorageError: The storage refused or failed.
+        """
+        name, selector = self._load_key(name, version)
+        return str(tag(self._repository, name, check_tag(tag_name), selector))
+
+    def untag(self, name: str, tag_name: str) -> None:
+        """Remove a tag.
+
+        Raises:
+            ObjectNotFoundError: There is no such tag.
+            InvalidNameError, InvalidVersionError: What was given is wrong.
+            StorageError: The storage refused or failed.
+        """
+        check_name(name, allow_underscore=self._allow_underscore)
+        untag(self._repository, name, check_tag(tag_name))
+
+    def annotate(self, name: str, version: str | None = None, **notes: Any) -> dict[str, Any]:
+        """Change notes of a version (by default the latest) without touching its content; None removes one.
+
+        Returns:
+            All its notes.
+
+        Raises:
+            ObjectNotFoundError: There is no such version.
+            InvalidMetadataError: A note cannot be stored without loss.
+            InvalidNameError, InvalidVersionError: What was given is wrong.
+            StorageError: The storage refused or failed.
+        """
+        name, selector = self._load_key(name, version)
+        return annotate(self._repository, name, selector, notes)
+
+    # ------------------------------------------------------------------------------------------ types
+
+    def register_materializer(self, target: type | str, materializer: MaterializerLike) -> None:
+        """Use `materializer` (an instance, a class, or a dotted name) for objects of `target`, in this process.
+
+        Raises:
+            InvalidArgumentError: It is not a materializer.
+        """
+        self._table.register(target, materializer)
+
+    def register_class(self, cls: type, key: str | None = None) -> None:
+        """Let values of a dataclass, pydantic model, enum or namedtuple be saved and loaded, in this process.
+
+        Args:
+            cls: The class.
+            key: What stored values call it; by default `module.qualname`.
+
+        Raises:
+            InvalidArgumentError: It is none of these, or the key belongs to another class.
+        """
+        self._classes.register(cls, key)
+
+    # ------------------------------------------------------------------------------------------ inside
+
+    @property
+    def _repository(self) -> Repository:
+        """The engine of this process. A forked child has its own: the parent's locks may be held by nobody there."""
+        if self._open is None or self._open[0] != os.getpid():
+            self._open = (os.getpid(), Repository(self._backend))
+        return self._open[1]
+
+    def _save_key(self, key: str, version: str | None) -> tuple[str, Version | None]:
+        name, within = self._split(key, version)
+        return name, None if within is None else parse_version(within)
+
+    def _load_key(self, key: str, version: str | None) -> tuple[str, Selector]:
+        name, within = self._split(key, version)
+        return name, Latest() if within is None else parse_selector(within)
+
+    def _split(self, key: str, version: str | None) -> tuple[str, str | None]:
+        name, within = parse_key(key, allow_underscore=self._allow_underscore)
+        if within is not None and version is not None and within != version:
+            raise InvalidArgumentError(f"{key!r} and version={version!r} name two versions; give one of them")
+        return name, within if within is not None else version
+
+    def _pickle(self, allow_pickle: bool | None) -> bool:  # noqa: FBT001 - it is the caller's own argument
+        return self._allow_pickle if allow_pickle is None else allow_pickle
+
+    def _memory(self, repository: Repository, name: str, obj: object) -> Path | None:
+        """Where this machine remembers the files of a path that is saved; None for anything else."""
+        if not isinstance(obj, Path):
+            return None
+        return remembered.place(settings.cache_dir(), repository.marker().id, name, obj)
+
+    def _scratch_folder(self) -> Path:
+        """A new folder for a loaded path. It goes with this Registry, in the process that made it."""
+        if self._scratch is None or not self._scratch.is_dir():
+            self._scratch = Path(tempfile.mkdtemp(prefix="casreg-"))
+            weakref.finalize(self, _remove, os.getpid(), self._scratch)
+        return Path(tempfile.mkdtemp(dir=self._scratch))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_open": None, "_scratch": None, "_progress": None}
+
+
+def _remove(pid: int, folder: Path) -> None:
+    if os.getpid() == pid:  # a forked child must not take away what its parent still uses
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _names_of(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(_listed(names, "trusted"))
+
+
+def _listed(values: Iterable[str], what: str) -> Sequence[str]:
+    if isinstance(values, str):
+        raise InvalidArgumentError(f"{what} is a list: write {what}=[{values!r}]")
+    return list(values)
+
+
+def _mapping(value: Mapping[str, Any] | None, what: str) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not hasattr(value, "keys"):
+        raise InvalidMetadataError(f"{what} is a dict of JSON values, not {value!r:.80}")
+    return dict(value)
+
+
+def _log_saved(name: str, saved: Saved, repository: Repository) -> None:
+    log.debug(
+        "saved %s@%s to %s: %d bytes, %d newly stored",
+        name,
+        saved.version,
+        repository.backend.location,
+        saved.entry.size,
+        saved.entry.stored,
+    )
+
+

@@ -1,0 +1,87 @@
+"""What this machine remembers of files that it saved, so that those that did not change are not read again.
+
+One file for each saved path and repository, in the cache folder. It may be lost at any time. A file counts as unchanged
+if size, mtime, ctime, inode and device are what they were, and none of the times was so recent at the save that a later
+write could have left them alone (two seconds: FAT has a resolution of two; as in git's racy-git rule,
+https://git-scm.com/docs/racy-git).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from casreg.digest import Digest, digest_of
+from casreg.ingest.assembly import Remembered
+from casreg.ingest.sources import Stat
+from casreg.model import Chunk
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_RECENT_NS: Final = 2_000_000_000
+
+log = logging.getLogger("casreg.remembered")
+
+
+def clock() -> int:
+    """The time in ns, to be taken before a save begins to read."""
+    return time.time_ns()
+
+
+def place(folder: Path, repository: str, name: str, source: Path) -> Path:
+    """Where the memory of one source is, in the cache folder."""
+    text = "\0".join((repository, name, os.path.abspath(source)))
+    return folder / "files" / digest_of(text.encode("utf-8", "surrogateescape")).hex()
+
+
+def recall(file: Path) -> dict[str, Remembered]:
+    """What is remembered; nothing if there is nothing, or if it is damaged."""
+    try:
+        sums, _, body = file.read_bytes().partition(b"\n")
+        if sums.decode("ascii", "replace") != digest_of(body).hex():
+            raise ValueError("its checksum does not match")
+        return {
+            path: Remembered(Stat(*stat), [Chunk(Digest(bytes.fromhex(digest)), size) for digest, size in chunks])
+            for path, stat, chunks in orjson.loads(body)
+        }
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError) as err:
+        log.debug("%s is not used: %s", file, err)
+        return {}
+
+
+def remember(file: Path, began: int, files: Mapping[str, tuple[Stat, Sequence[Chunk]]]) -> None:
+    """Keep the state and chunks of the files that can be told apart from any later state.
+
+    Args:
+        file: Where (see `place`).
+        began: The time before the save began to read (see `clock`).
+        files: By their paths in the version.
+    """
+    settled = began - _RECENT_NS
+    rows = [
+        (path, stat, [(digest.hex(), size) for digest, size in chunks])
+        for path, (stat, chunks) in files.items()
+        if stat.mtime < settled and stat.ctime < settled
+    ]
+    body = orjson.dumps(rows)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fd, temporary = tempfile.mkstemp(dir=file.parent)
+        try:
+            with os.fdopen(fd, "wb") as out:
+                out.write(digest_of(body).hex().encode() + b"\n" + body)
+            os.replace(temporary, file)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as err:  # a full or read-only cache must not make a save fail
+        log.debug("%s cannot be written: %s", file, err)

@@ -1,0 +1,6 @@
+"""One repository: chunks, manifests and refs over one backend. Knows bytes and names, not Python objects."""
+
+from casreg.repository.repository import Repository
+from casreg.repository.saving import Draft, Saved
+
+__all__ = ["Draft", "Repository", "Saved"]

@@ -1,0 +1,135 @@
+"""Changes to what a ref says: delete, undelete, tags, notes. Each is one compare-and-swap."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from casreg import canonical
+from casreg.exceptions import NotFound, ObjectNotFoundError
+from casreg.keys import manifest_key, segment_key
+from casreg.packs import key_of
+from casreg.refs import Reuse
+from casreg.repository.saving import now
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from casreg.digest import Digest
+    from casreg.refs import Attempt, Fence, History, Removal
+    from casreg.repository.repository import Repository
+    from casreg.versions import Selector, Version
+
+
+def delete(repository: Repository, name: str, version: Version | None) -> list[Version]:
+    """Delete one version, or all that live. Returns them.
+
+    Raises:
+        ObjectNotFoundError: There is none.
+        StorageError: The storage refused or failed.
+    """
+    deleted: list[Version] = []
+
+    def change(removal: Removal) -> History:
+        history, when = removal.history, now()
+        chosen = [one for one, _ in history.live()] if version is None else [version]
+        if not chosen:
+            raise ObjectNotFoundError(f"{name} has no versions")
+        for one in chosen:
+            history = history.without_version(one, when)
+        deleted[:] = chosen
+        return history
+
+    repository.refs.remove(name, change)
+    return deleted
+
+
+def undelete(repository: Repository, name: str, version: Version) -> None:
+    """Bring a deleted version back, after everything that it reaches was seen to exist.
+
+    Raises:
+        ObjectNotFoundError: It was not deleted, or its data was collected.
+        VersionConflictError: It lives.
+        StorageError: The storage refused or failed.
+    """
+
+    def change(attempt: Attempt) -> History:
+        history = attempt.history.undeleted(version)
+        entry = history.entry(version)
+        assert entry is not None
+        if not _all_there(repository, entry.manifest, attempt.fence):
+            raise ObjectNotFoundError(f"{name}@{version} cannot be undeleted: its data has been collected")
+        return history
+
+    repository.refs.commit(name, change, create=False)
+
+
+def _all_there(repository: Repository, manifest: Digest, fence: Fence) -> bool:
+    """Whether a version's whole closure may be put into a ref again: manifest, segment and every pack."""
+    backend = repository.backend
+    keys = [manifest_key(manifest)]
+    if fence.reuse(keys[0]) is Reuse.NO:
+        return False
+    try:
+        backend.get(keys[0], 0, 1)  # what is remembered of it was seen before this fence was read
+        placement = repository.manifest(manifest).placement
+        if placement.segment is not None:
+            keys.append(segment_key(placement.segment))
+        keys += [key_of(pack) for pack in placement.packs]
+        for key in keys[1:]:
+            if fence.reuse(key) is Reuse.NO:
+                return False
+            backend.get(key, 0, 1)
+    except NotFound:
+        return False
+    return True
+
+
+def tag(repository: Repository, name: str, tag_name: str, selector: Selector) -> Version:
+    """Let a tag point to a version. Returns the version.
+
+    Raises:
+        ObjectNotFoundError: There is no such version.
+        StorageError: The storage refused or failed.
+    """
+    chosen: list[Version] = []
+
+    def change(attempt: Attempt) -> History:
+        # The version lives in this very ref, so that its data is marked through it: nothing to prove.
+        version, _ = attempt.history.select(selector)
+        chosen[:] = [version]
+        return attempt.history.with_tag(tag_name, version)
+
+    repository.refs.commit(name, change, create=False)
+    return chosen[0]
+
+
+def untag(repository: Repository, name: str, tag_name: str) -> None:
+    """Remove a tag.
+
+    Raises:
+        ObjectNotFoundError: There is no such tag.
+        StorageError: The storage refused or failed.
+    """
+    repository.refs.remove(name, lambda removal: removal.history.without_tag(tag_name))
+
+
+def annotate(repository: Repository, name: str, selector: Selector, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Change notes of a version; None removes one. Returns all of them.
+
+    Raises:
+        InvalidMetadataError: A note cannot be stored without loss.
+        ObjectNotFoundError: There is no such version.
+        StorageError: The storage refused or failed.
+    """
+    canonical.dump(dict(changes), "notes")
+    after: dict[str, Any] = {}
+
+    def change(removal: Removal) -> History:
+        version, entry = removal.history.select(selector)
+        merged = {**entry.notes, **changes}
+        after.clear()
+        after.update((key, value) for key, value in merged.items() if value is not None)
+        return removal.history.with_notes(version, after)
+
+    repository.refs.remove(name, change)
+    return after

@@ -1,0 +1,110 @@
+"""Does this storage honour conditional writes? Asked once for each place, before its first write.
+
+Some servers that speak the S3 protocol ignore the conditions: two writers would both be told that they won, and one
+save would be lost.  Better to refuse than to lose (`protocol.md`, "Probe").
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
+
+from casreg.backends.base import Token
+from casreg.exceptions import AlreadyExists, Conflict, NotFound, StorageError, UnsafeStorageError
+from casreg.keys import MARKER
+from casreg.marker import PROBE_OK, Marker, Probe, dump_marker, new_marker, parse_marker
+
+if TYPE_CHECKING:
+    from casreg.backends.base import Backend
+
+_RACERS: Final = 4
+
+log = logging.getLogger("casreg.repository")
+
+
+def ensure_marker(backend: Backend) -> Marker:
+    """The marker of the repository at this place; made, after a probe, where there is none or it is another place's.
+
+    Raises:
+        UnsafeStorageError: The storage does not honour conditional writes. Nothing but the probe was written.
+        CorruptError: The marker is damaged.
+        UnsupportedFormatError: The repository needs a newer casreg.
+        StorageError: The storage refused or failed.
+    """
+    what = f"{MARKER} in {backend.location}"
+    while True:
+        try:
+            found = backend.get(MARKER)
+        except NotFound:
+            probe(backend)
+            marker = new_marker(Probe(backend.location, PROBE_OK))
+            try:
+                backend.create(MARKER, dump_marker(marker))
+            except AlreadyExists:
+                continue  # somebody else made the repository meanwhile: theirs counts
+            return marker
+        marker = parse_marker(found.data, what)
+        if marker.is_probed(backend.location):
+            return marker
+        probe(backend)
+        marker = Marker(marker.id, Probe(backend.location, PROBE_OK), marker.requires, marker.extra)
+        assert found.token is not None
+        try:
+            backend.swap(MARKER, dump_marker(marker), found.token)
+        except (Conflict, NotFound):
+            continue
+        return marker
+
+
+def probe(backend: Backend) -> None:
+    """See that conditional writes do what they must.
+
+    Raises:
+        UnsafeStorageError: They do not.
+        StorageError: The storage refused or failed.
+    """
+    key = f"probe/{secrets.token_hex(16)}"
+    raced = f"{key}-race"
+    try:
+        token = backend.create(key, b"first", durable=False)
+        _must_refuse(backend, AlreadyExists, lambda: backend.create(key, b"second", durable=False), "a second create")
+        _must_refuse(backend, Conflict, lambda: backend.swap(key, b"third", Token("0")), "a swap with a wrong token")
+        backend.swap(key, b"fourth", token)
+        _must_refuse(backend, Conflict, lambda: backend.swap(key, b"fifth", token), "a swap with an old token")
+        if backend.get(key).data != b"fourth":
+            raise _unsafe(backend, "what a refused write sent is there")
+        with ThreadPoolExecutor(_RACERS) as threads:
+            won = sum(threads.map(lambda number: _wins(backend, raced, number), range(_RACERS)))
+        if won != 1:
+            raise _unsafe(backend, f"of {_RACERS} racing creates {won} won")
+    finally:
+        try:
+            backend.delete([key, raced])
+        except StorageError as err:  # a writer need not have the right to delete
+            log.debug("the probe's objects stay behind: %s", err)
+
+
+def _wins(backend: Backend, key: str, number: int) -> bool:
+    try:
+        backend.create(key, b"%d" % number, durable=False)
+    except AlreadyExists:
+        return False
+    return True
+
+
+def _must_refuse(backend: Backend, refusal: type[StorageError], write: object, what: str) -> None:
+    assert callable(write)
+    try:
+        write()
+    except refusal:
+        return
+    raise _unsafe(backend, f"{what} was not refused")
+
+
+def _unsafe(backend: Backend, what: str) -> UnsafeStorageError:
+    return UnsafeStorageError(
+        f"{backend.location} does not honour conditional writes ({what}): two writers could lose each other's work, "
+        "so casreg does not write there. Use a storage that does; the documentation lists them."
+    )

@@ -1,0 +1,76 @@
+"""The repository: what reads and writes of all kinds share, over one backend."""
+
+from __future__ import annotations
+
+import threading
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from casreg.fetch import VersionReader
+from casreg.index import Index
+from casreg.keys import manifest_key, segment_key
+from casreg.manifests import decode_manifest
+from casreg.refs import Refs
+from casreg.repository import saving
+from casreg.repository.probe import ensure_marker
+from casreg.tables import Tables
+
+if TYPE_CHECKING:
+    from casreg.backends.base import Backend
+    from casreg.digest import Digest
+    from casreg.marker import Marker
+    from casreg.model import Manifest
+    from casreg.progress import ProgressCallback
+
+_MANIFESTS: Final = 64
+
+
+class Repository:
+    """Chunks, manifests and refs over one backend. For any number of threads of one process."""
+
+    def __init__(self, backend: Backend) -> None:
+        """No I/O."""
+        self.backend = backend
+        self.refs = Refs(backend)
+        self.index = Index(backend)
+        self.tables = Tables(backend)
+        self._lock = threading.Lock()
+        self._marker: Marker | None = None
+        self._manifests = lru_cache(maxsize=_MANIFESTS)(self._read_manifest)
+
+    def marker(self) -> Marker:
+        """The repository's marker, after its place was seen to be fit for writing. Made at the first write.
+
+        Raises:
+            UnsafeStorageError: The storage does not honour conditional writes.
+            CorruptError: The marker is damaged.
+            UnsupportedFormatError: The repository needs a newer casreg.
+            StorageError: The storage refused or failed.
+        """
+        with self._lock:
+            if self._marker is None:
+                self._marker = ensure_marker(self.backend)
+            return self._marker
+
+    def manifest(self, digest: Digest) -> Manifest:
+        """The manifest with this digest, verified. The latest are kept in memory: they never change.
+
+        Raises:
+            NotFound: It, or the segment that it points to, is not there.
+            CorruptError: It is damaged.
+            UnsupportedFormatError: It needs a newer casreg.
+            StorageError: It cannot be read.
+        """
+        return self._manifests(digest)
+
+    def reader(self, manifest: Manifest, name: str, progress: ProgressCallback | None = None) -> VersionReader:
+        """What reads the files of a version."""
+        return VersionReader(self.backend, manifest, name, progress)
+
+    def save(self, draft: saving.Draft) -> saving.Saved:
+        """Store an object's files and commit them as a version. See `casreg.repository.saving.save`."""
+        return saving.save(self, draft)
+
+    def _read_manifest(self, digest: Digest) -> Manifest:
+        data = self.backend.get(manifest_key(digest)).data
+        return decode_manifest(data, digest, lambda segment: self.backend.get(segment_key(segment)).data)
