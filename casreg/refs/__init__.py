@@ -6,3 +6,21 @@ side of the protocol, and `landing` what to do when the answer to a conditional 
 """
 
 from __future__ import annotations
+
+from casreg.refs.commit import Attempt, Committed, Refs, Removal
+from casreg.refs.entries import Entry, Record, Tombstone
+from casreg.refs.fencing import Fence, Reuse
+from casreg.refs.history import History
+
+__all__ = [
+    "Attempt",
+    "Committed",
+    "Entry",
+    "Fence",
+    "History",
+    "Record",
+    "Refs",
+    "Removal",
+    "Reuse",
+    "Tombstone",
+]
