@@ -96,7 +96,7 @@ def hidden_name(kind: str, ident: str) -> str:
             is too long. A mistake of the program, not of its user.
     """
     name = f"~{kind}-{ident}"
-    if not kind or not ident or not _HIDDEN.fullmatch(name) or len(name) > MAX_ENCODED_BYTES:
+    if not _HIDDEN.fullmatch(name) or len(name) > MAX_ENCODED_BYTES:
         raise InvalidNameError(
             f"{_shown(name)} is no hidden name: '~', then lower-case letters, digits and '-'"
         )
@@ -127,10 +127,8 @@ def decode_name(encoded: str) -> str | None:
     if len(encoded) > MAX_ENCODED_BYTES:
         return None
     body = encoded.removeprefix("!!")
-    units = _ENCODED_UNIT.findall(body)
-    if sum(map(len, units)) != len(body):
-        return None
-    name = "".join(_decode_unit(unit) for unit in units)
+    # What is no unit falls out here, and then the name does not encode to the same again.
+    name = "".join(_decode_unit(unit) for unit in _ENCODED_UNIT.findall(body))
     is_name = _HIDDEN.fullmatch(name) or _NAME_UNDERSCORE.fullmatch(name)
     return name if is_name and _encode(name) == encoded else None
 

@@ -258,7 +258,7 @@ def parse_selector(text: str) -> Selector:
     _check_text(text, "a version, tag or range", MAX_RANGE_CHARACTERS)
     if text == "latest":
         return Latest()
-    version = _version_or_none(text) if len(text) <= MAX_VERSION_CHARACTERS else None
+    version = _version_or_none(text)
     if version is not None:
         return Exact(version)
     if any(character in "<>=!^~*," for character in text):
@@ -277,7 +277,7 @@ def parse_selector(text: str) -> Selector:
 
 def _version_or_none(text: str) -> Version | None:
     match = _VERSION.fullmatch(text)
-    if match is None:
+    if match is None or len(text) > MAX_VERSION_CHARACTERS:
         return None
     major, minor, patch, pre = match.groups()
     return Version(int(major), int(minor or 0), int(patch or 0), tuple(pre.split(".")) if pre else ())
@@ -288,14 +288,14 @@ def _parse_clause(part: str, whole: str) -> tuple[Clause, ...]:
     if wildcard:
         return _wildcard(*wildcard.groups())
     match = _CLAUSE.fullmatch(part)
-    version = _version_or_none(match[2]) if match and len(match[2]) <= MAX_VERSION_CHARACTERS else None
+    version = _version_or_none(match[2]) if match else None
     if match is None or version is None:
         named = f"{_shown(part)} in {_shown(whole)}" if part != whole else _shown(whole)
         raise InvalidVersionError(f"{named} is no clause of a range: {_RANGE_RULE}")
     sign = match[1]
     if sign in _COMPARISONS:
         return (Clause(_COMPARISONS[sign], version),)
-    given = match[2].partition("-")[0].count(".") + 1
+    given = match[2].count(".") + 1  # 3 or more where all are given; a pre-release has dots of its own
     upper = _caret_end(version, given) if sign == "^" else _tilde_end(version, given)
     return Clause(">=", version), Clause("<", upper)
 

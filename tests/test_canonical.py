@@ -287,6 +287,7 @@ def test_a_document_cut_short_anywhere_is_detected() -> None:
         b"[1]",
         b'{"a":1,"a":2}',
         b"{}",
+        b"{ }",
         b'{"sum":1}',
         b'{"a":NaN}',
         b'{"a":9007199254740992}',

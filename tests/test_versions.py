@@ -322,6 +322,7 @@ def test_tilde_is_never_wider_than_caret_from_1_0_0_on(base: Version) -> None:
         ">" * 500,
         ">=1," * 400,
         ">=" + "1" * 300,
+        ">=1.0.0-" + "a" * 123,
         "^999999999999999",
     ],
 )
@@ -367,7 +368,22 @@ def test_a_range_is_a_selector(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "Latest", "LATEST", "a_b", "a b", "1.2.3.4", "v2-prod", "-x", "x-", "é", "a@b", "x" * 65, "1.0.0+b"],
+    [
+        "",
+        "Latest",
+        "LATEST",
+        "a_b",
+        "a b",
+        "1.2.3.4",
+        "v2-prod",
+        "-x",
+        "x-",
+        "é",
+        "a@b",
+        "x" * 65,
+        "1.0.0-" + "a" * 123,
+        "1.0.0+b",
+    ],
 )
 def test_what_selects_nothing_is_refused(text: str) -> None:
     """Before anything is looked up, with what is accepted."""
