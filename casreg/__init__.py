@@ -51,6 +51,10 @@ from casreg.exceptions import (
 )
 
 if TYPE_CHECKING:
+    from casreg.backends.local import LocalBackend as LocalRegistryBackend
+    from casreg.backends.memory import MemoryBackend
+    from casreg.registry import Registry
+
     __version__: str
 else:
     # Hidden from type checkers, for which a module with `__getattr__` would have every attribute.
@@ -89,13 +93,16 @@ __all__ = [
     "InvalidMetadataError",
     "InvalidNameError",
     "InvalidVersionError",
+    "LocalRegistryBackend",
     "LockTimeoutError",
     "MaterializationError",
     "MaterializerError",
+    "MemoryBackend",
     "NoMaterializerError",
     "NotFound",
     "ObjectChangedError",
     "ObjectNotFoundError",
+    "Registry",
     "SourceChangedError",
     "SourceError",
     "SourceNotFoundError",
