@@ -1,0 +1,127 @@
+"""One process that does one thing with casreg: `casreg_job.py REPOSITORY VERB ARGUMENTS…`. Prints one JSON object.
+
+`inside` is the time in seconds from making the Registry to the end of the last operation: without the start of
+Python and the imports, which are the same for a full and an empty repository and would hide a growth.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from casreg import Registry
+
+NAME = "bench:a"
+MANY = "bench:many"
+"""The name with 10,000 versions; `bench:few-N` are names with nine."""
+
+
+def save_path(repository: Path, path: str) -> dict[str, Any]:
+    """Saves a file or a folder, as the next version of one name."""
+    registry, began = _open(repository)
+    version = registry.save(NAME, Path(path))
+    return {"inside": time.perf_counter() - began, "version": version}
+
+
+def load_path(repository: Path, version: str, out: str) -> dict[str, Any]:
+    """Loads it back, into a folder that does not exist or is empty."""
+    registry, began = _open(repository)
+    registry.load(NAME, version, into=Path(out))
+    return {"inside": time.perf_counter() - began}
+
+
+def save_dicts(repository: Path, dicts: str) -> dict[str, Any]:
+    """Saves each dict of a JSON list under a name of its own."""
+    values = json.loads(Path(dicts).read_text("utf-8"))
+    registry, began = _open(repository)
+    for number, one in enumerate(values):
+        registry.save(f"bench:dict-{number}", one)
+    return {"inside": time.perf_counter() - began}
+
+
+def load_dicts(repository: Path, dicts: str) -> dict[str, Any]:
+    """Loads each of them, and compares."""
+    values = json.loads(Path(dicts).read_text("utf-8"))
+    registry, began = _open(repository)
+    for number, one in enumerate(values):
+        if registry.load(f"bench:dict-{number}") != one:
+            raise SystemExit(f"bench:dict-{number} is not what was saved")
+    return {"inside": time.perf_counter() - began}
+
+
+def many_versions(repository: Path, count: str, few: str) -> dict[str, Any]:
+    """Saves `count` versions of one name, nine of each of twice `few` others, and times two rows of saves in turn.
+
+    The rows are the next saves of the long name and the tenth of each of the first short ones: in one process and
+    one repository, so that nothing differs but the length of the history.
+    """
+    registry, began = _open(repository)
+    for number in range(int(count)):
+        registry.save(MANY, {"step": number})
+    built = time.perf_counter() - began
+    for number in range(9 * 2 * int(few)):
+        registry.save(f"bench:few-{number // 9}", {"step": number})
+    late, early = [], []
+    for number in range(int(few)):
+        late.append(_seconds_of_save(registry, MANY, {"late": number}))
+        early.append(_seconds_of_save(registry, f"bench:few-{number}", {"early": number}))
+    return {"inside": built, "late": late, "early": early}
+
+
+def probe(repository: Path, what: str, number: str) -> dict[str, Any]:
+    """One small operation, timed: save-dict, load-dict, save-array, list, or save-version (of a name)."""
+    if what == "save-array":
+        import numpy as np
+
+        # Random, so that nothing of it is stored yet, on whichever repository it comes first.
+        array = np.random.default_rng(int.from_bytes(number.encode())).standard_normal(
+            1 << 18, dtype=np.float32
+        )
+        registry, began = _open(repository)
+        registry.save(f"bench:array-{number}", array)
+        return {"inside": time.perf_counter() - began}
+    registry, began = _open(repository)
+    result: object = None
+    if what == "save-dict":
+        registry.save(f"bench:probe-{number}", {"number": number, "rate": 0.1})
+    elif what == "load-dict":
+        registry.load(f"bench:probe-{number}")
+    elif what == "save-version":
+        registry.save(number, {"rate": random.random()})
+    else:
+        result = len(registry.list_objects())
+    return {"inside": time.perf_counter() - began, "result": result}
+
+
+def _open(repository: Path) -> tuple[Registry, float]:
+    from casreg import Registry
+
+    began = time.perf_counter()
+    return Registry(repository), began
+
+
+def _seconds_of_save(registry: Registry, name: str, value: object) -> float:
+    began = time.perf_counter()
+    registry.save(name, value)
+    return time.perf_counter() - began
+
+
+VERBS: dict[str, Callable[..., dict[str, Any]]] = {
+    "save-path": save_path,
+    "load-path": load_path,
+    "save-dicts": save_dicts,
+    "load-dicts": load_dicts,
+    "many-versions": many_versions,
+    "probe": probe,
+}
+
+
+if __name__ == "__main__":
+    print(json.dumps(VERBS[sys.argv[2]](Path(sys.argv[1]), *sys.argv[3:])))
