@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from casreg.keys import manifest_key
+from casreg.keys import REFS, manifest_key, name_of_ref_key
 from casreg.loading import manifest_of
 from casreg.names import is_hidden
 
@@ -26,7 +26,10 @@ def list_names(repository: Repository) -> list[str]:
 
 
 def _names(repository: Repository) -> Iterator[str]:
-    return (name for name in repository.refs.names() if not is_hidden(name))
+    for info in repository.backend.list(REFS):
+        name = name_of_ref_key(info.key)
+        if name is not None and not is_hidden(name):  # what casreg did not name is not casreg's
+            yield name
 
 
 def _lives(repository: Repository, name: str) -> bool:

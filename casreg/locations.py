@@ -33,10 +33,9 @@ def open_backend(place: Place) -> Backend:
     if isinstance(place, str) and _SCHEME.match(place):
         return _open_uri(place)
     if isinstance(place, str | os.PathLike):
-        path = os.fspath(place)
-        if not isinstance(path, str) or not path:
-            raise InvalidArgumentError(f"{place!r} is not the path of a folder")
-        return LocalBackend(Path(path))
+        if not os.fspath(place):
+            raise InvalidArgumentError("the path of a registry is empty; name a folder, or None for the default")
+        return LocalBackend(Path(place))
     missing = [method for method in ("get", "create", "swap", "list", "delete") if not hasattr(place, method)]
     if missing:
         raise InvalidArgumentError(

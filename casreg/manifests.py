@@ -231,7 +231,7 @@ def _placement(fields: Mapping[str, Any], key: str) -> Placement:
         for run in runs[section]:
             if run.first != expected:
                 raise ValueError(f"the runs of {section} leave a gap")
-            expected += run.count
+            expected += run.chunks
     return Placement(packs, runs, _natural(fields["inline"]))
 
 

@@ -126,14 +126,14 @@ class Run(NamedTuple):
         offset: Where the first chunk's frame begins in the pack, in bytes.
         length: Bytes of all the frames.
         first: Number of the first chunk in its section.
-        count: How many chunks.
+        chunks: How many chunks.
     """
 
     pack: int
     offset: int
     length: int
     first: int
-    count: int
+    chunks: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,13 +113,14 @@ class PackBuilder:
 
     def append(self, digest: Digest, codec_id: int, stored: Buffer, size: int) -> Located:
         """Add the frame of a chunk of `size` bytes whose stored form is `stored`. Returns where it is."""
-        length = len(memoryview(stored))
+        view = memoryview(stored)
+        length = len(view)
         start = self._end
         body = start + FRAME.size
         end = body + length
         self._reserve(end)
         FRAME.pack_into(self._buffer, start, codec_id, 0, 0, length, size, digest)
-        self._buffer[body:end] = stored
+        self._buffer[body:end] = view
         self._records.append((digest, start, length, size))
         self._end = end
         return Located(start, end - start, size)

@@ -68,12 +68,12 @@ def requests(packs: Sequence[PackRef], runs: Sequence[Run], first: int, count: i
 
 def _parts(runs: Sequence[Run], first: int, count: int) -> Iterator[Part]:
     stop = first + count
-    if count and (not runs or runs[-1].first + runs[-1].count < stop):
+    if count and (not runs or runs[-1].first + runs[-1].chunks < stop):
         raise CorruptError("a placement does not reach the end of its content; another copy can heal it")
     at = max(bisect_right(runs, first, key=lambda run: run.first) - 1, 0)
     while first < stop:
         run = runs[at]
-        end = min(run.first + run.count, stop)
+        end = min(run.first + run.chunks, stop)
         yield Part(run, first, end)
         first, at = end, at + 1
 

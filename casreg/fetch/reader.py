@@ -133,7 +133,7 @@ class VersionReader:
         for level in range(stream.depth, 0, -1):
             listed = bytearray(sum(chunk.size for chunk in chunks))
             self._read(f"{'list' if base == 'data' else base}.{level}", firsts[level], chunks, memoryview(listed))
-            chunks = decode_list(listed, self._key)
+            chunks = decode_list(memoryview(listed), self._key)
             if len(chunks) != stream.counts[level - 1]:
                 raise CorruptError(f"{self._key}: a chunk list has not the number of chunks that it promises")
         if sum(chunk.size for chunk in chunks) != stream.size:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from casreg.backends.base import Backend
     from casreg.digest import Digest
     from casreg.head import RunId
-    from casreg.ingest import Ingested
+    from casreg.ingest import Ingested, Place
     from casreg.materializers import folders
     from casreg.model import PackRef
     from casreg.progress import ProgressCallback
@@ -151,7 +151,7 @@ class _Lazy:
         self._found: Duplicates | None = None
         self.head: RunId | None = None
 
-    def find(self, digests: Sequence[Digest]) -> Mapping[Digest, object]:
+    def find(self, digests: Sequence[Digest]) -> Mapping[Digest, Place]:
         if self._found is None:
             # The head is read before anything is seen, so that the sighting counts for what comes after it.
             fence = self._repository.refs.fences.read()
@@ -273,18 +273,14 @@ class _Commit:
         self._write_manifest(fence)
 
     def _usable(self, key: str, fence: Fence) -> bool:
-        match fence.reuse(key, self.seen.get(key)):
-            case Reuse.YES:
-                return True
-            case Reuse.NO:
+        answer = fence.reuse(key, self.seen.get(key))
+        if answer is Reuse.CHECK:
+            try:
+                self._backend.get(key, 0, 1)
+            except NotFound:
                 return False
-            case Reuse.CHECK:
-                try:
-                    self._backend.get(key, 0, 1)
-                except NotFound:
-                    return False
-                self.seen[key] = fence.head.id
-                return True
+            self.seen[key] = fence.head.id
+        return answer is not Reuse.NO
 
     def _write_manifest(self, fence: Fence) -> None:
         line = encode_placement(self._ingested.placement)
