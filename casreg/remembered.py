@@ -68,7 +68,7 @@ def remember(file: Path, began: int, files: Mapping[str, tuple[Stat, Sequence[Ch
     """
     settled = began - _RECENT_NS
     rows = [
-        (path, stat, [(digest.hex(), size) for digest, size in chunks])
+        (path, tuple(stat), [(digest.hex(), size) for digest, size in chunks])
         for path, (stat, chunks) in files.items()
         if stat.mtime < settled and stat.ctime < settled
     ]
