@@ -15,6 +15,8 @@ import zstandard
 from casreg.exceptions import CorruptError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from typing_extensions import Buffer
 
 RAW: Final = 0
@@ -25,6 +27,7 @@ _LEVEL: Final = 1
 _SAMPLE: Final = 4096
 _SAMPLED_FROM: Final = 4 * _SAMPLE
 _WORTH: Final = 0.90
+_WORTH_TOGETHER: Final = 8
 
 _local = threading.local()
 
@@ -64,6 +67,24 @@ def encode(data: memoryview) -> tuple[int, Buffer]:
         if len(packed) < len(data):
             return ZSTD, packed
     return RAW, data
+
+
+def encode_all(chunks: Sequence[memoryview]) -> list[tuple[int, Buffer]]:
+    """`encode` of many chunks. Small ones are compressed in one call, since handing the GIL back and forth for each
+    costs more than compressing it.
+    """
+    encoded: list[tuple[int, Buffer]] = [(RAW, chunk) for chunk in chunks]
+    small = [number for number, chunk in enumerate(chunks) if len(chunk) <= _SAMPLED_FROM]
+    together = getattr(_compressor(), "multi_compress_to_buffer", None)
+    if together is None or len(small) < _WORTH_TOGETHER:  # the library's CFFI form cannot
+        return [encode(chunk) for chunk in chunks]
+    for number, packed in zip(small, together([chunks[number] for number in small], threads=1), strict=True):
+        if len(packed) < len(chunks[number]):
+            encoded[number] = ZSTD, packed
+    for number, chunk in enumerate(chunks):
+        if len(chunk) > _SAMPLED_FROM:
+            encoded[number] = encode(chunk)
+    return encoded
 
 
 def decode(codec: int, stored: memoryview, size: int) -> Buffer:

@@ -90,7 +90,7 @@ def store(request: Request, backend: Backend, known: Known, progress: ProgressCa
     size = sum(_size(file) for file in files)
     if size <= INLINE_LIMIT and len(files) <= TREE_ABOVE:
         return _inline(request, files, size)
-    packing = Packing(backend, known)
+    packing = Packing(backend, known, size)
     try:
         return _Assembly(request, files, size, packing, progress).store()
     finally:
@@ -112,7 +112,7 @@ def _source(file: MemoryFile | DiskFile, remembered: Mapping[str, Remembered], p
         return MemorySource(file.buffers)
     stat = stat_of(file.stat)
     earlier = remembered.get(file.path)
-    if packing and earlier and earlier.stat == stat and packing.has(chunk.digest for chunk in earlier.chunks):
+    if earlier and earlier.stat == stat and packing and packing.has(chunk.digest for chunk in earlier.chunks):
         return FileSource(file.source, stat, earlier.chunks)
     return FileSource(file.source, stat)
 
@@ -165,6 +165,8 @@ class _Assembly:
         self._done = Progress("save", request.name, 0, size, 0, 0)
 
     def store(self) -> Ingested:
+        # All at once: a search for each file would cost more than the files.
+        self._packing.look_for(chunk.digest for file in self._request.remembered.values() for chunk in file.chunks)
         sources = [
             MemorySource(()) if isinstance(file, EmptyFolder) else _source(file, self._request.remembered, self._packing)
             for file in self._files

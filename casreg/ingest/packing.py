@@ -24,6 +24,7 @@ MAX_IN_FLIGHT: Final = 4
 """Packs that are being written at the same time, each up to 32 MiB of memory."""
 
 _ATTEMPTS: Final = 3
+_TABLE_ROOM: Final = 256 * 1024
 
 
 class Place(NamedTuple):
@@ -64,8 +65,15 @@ class Packing:
     One thread calls it; sealing and writing packs happens on threads of its own.
     """
 
-    def __init__(self, backend: Backend, known: Known) -> None:
-        """Nothing is written before the first new chunk."""
+    def __init__(self, backend: Backend, known: Known, size: int) -> None:
+        """Nothing is written before the first new chunk.
+
+        Args:
+            backend: Where packs go.
+            known: What the repository has already.
+            size: About how many bytes the chunks will have, so that the first buffer is neither small nor huge.
+        """
+        self._room = min(PACK_LIMIT, size) + _TABLE_ROOM
         self._backend = backend
         self._known = known
         self._packs: list[PackRef | None] = []
@@ -98,12 +106,15 @@ class Packing:
                 self._packs.append(pack)
             self._spots[digest] = Spot(number, located.offset, located.length)
 
+    def look_for(self, digests: Iterable[Digest]) -> None:
+        """Take over those of these chunks that the repository has."""
+        wanted = [digest for digest in dict.fromkeys(digests) if digest not in self._spots]
+        if wanted:
+            self.adopt(self._known.find(wanted))
+
     def has(self, digests: Iterable[Digest]) -> bool:
-        """Whether the repository, or this save, has all of these chunks; takes them over if so."""
-        missing = [digest for digest in dict.fromkeys(digests) if digest not in self._spots]
-        if missing:
-            self.adopt(self._known.find(missing))
-        return all(digest in self._spots for digest in missing)
+        """Whether this save has all of these chunks, stored or taken over."""
+        return all(digest in self._spots for digest in digests)
 
     def append(self, chunk: Encoded) -> None:
         """Put a claimed chunk into the current pack; begins to write the pack when it is full."""
@@ -111,7 +122,7 @@ class Packing:
         if self._builder is not None and not self._builder.fits(length):
             self._dispatch()
         if self._builder is None:
-            self._begin(length)
+            self._begin()
         assert self._builder is not None
         located = self._builder.append(chunk.digest, chunk.codec, chunk.stored, chunk.size)
         self._spots[chunk.digest] = Spot(self._open, located.offset, located.length)
@@ -149,8 +160,8 @@ class Packing:
         if threads is not None:
             threads.shutdown(wait=True, cancel_futures=True)
 
-    def _begin(self, length: int) -> None:
-        self._buffer = self._buffers.pop() if self._buffers else bytearray(min(PACK_LIMIT, 2 * length + 4096))
+    def _begin(self) -> None:
+        self._buffer = self._buffers.pop() if self._buffers else bytearray(self._room)
         self._builder = PackBuilder(self._buffer)
         self._open = len(self._packs)
         self._packs.append(None)

@@ -191,8 +191,9 @@ def _only(pieces: Iterable[Piece], new: set[Digest]) -> list[Piece]:
     return list(first.values())
 
 
-def _encode(pieces: Iterable[Piece]) -> list[Encoded]:
-    return [Encoded(digest, *codec.encode(data), len(data)) for digest, data in pieces]
+def _encode(pieces: Sequence[Piece]) -> list[Encoded]:
+    stored = codec.encode_all([data for _, data in pieces])
+    return [Encoded(digest, *form, len(data)) for (digest, data), form in zip(pieces, stored, strict=True)]
 
 
 def _tally(pieces: Sequence[Piece], new: set[Digest]) -> Tally:
