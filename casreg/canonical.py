@@ -2,8 +2,11 @@
 
 The JSON that casreg writes is UTF-8 without white space, object keys sorted by code point, no key twice, every
 number finite, every integer between -(2**53 - 1) and 2**53 - 1 (I-JSON, RFC 7493), at most 200 containers inside
-each other.  Readers accept other white space, order of keys and spelling of numbers, and refuse the rest.  Nobody
-ever writes a document again to check it: digests are over bytes as stored.
+each other.  Strings are escaped only where they must be (`\\b \\t \\n \\f \\r \\" \\\\`, else `\\u001f` in lower
+case); floats are spelt as Python's `repr` spells them: the fewest digits that come back as the same float, with an
+exponent below 1e-4 and from 1e16 on (`1e-07`, `1e+16`).  Readers accept other white space, order of keys and
+spelling of numbers, and refuse the rest.  Nobody ever writes a document again to check it: digests are over bytes
+as stored.
 
 **Sealed** documents are those that change: refs, `gc/head`, `casreg.json`.  Let B be the document, a non-empty
 object without `sum`, as `dump` gives it.  Stored is B without its last byte (the `}`), then `,"sum":"`, the
@@ -46,6 +49,14 @@ _SUM_TAIL: Final = b'"}\n'
 _SUFFIX_BYTES: Final = len(_SUM_HEAD) + 64 + len(_SUM_TAIL)
 _SCALARS: Final = frozenset({str, int, bool, type(None)})
 
+# Between these all releases of orjson, and Python's repr, spell floats alike: without an exponent.
+_LEAST_PLAIN: Final = 1e-4
+_BEYOND_PLAIN: Final = 1e16
+
+_REFUSED: Final = 0
+_PLAIN: Final = 1
+_SPELT: Final = 2
+
 
 def dump(value: object, what: str = "value") -> bytes:
     """The canonical bytes of a JSON value: dict with str keys, list, str, int, float, bool, None, nothing else.
@@ -60,9 +71,10 @@ def dump(value: object, what: str = "value") -> bytes:
         InvalidMetadataError: JSON cannot hold the value without loss. The message has the path to the first
             offending part, as in `metadata.scores[3] is NaN`.
     """
-    if _is_strict(value):
+    look = _look(value)
+    if look != _REFUSED:
         try:
-            return orjson.dumps(value, option=_OPTIONS)
+            return orjson.dumps(value if look == _PLAIN else _spelt(value), option=_OPTIONS)
         except TypeError as err:  # integers out of range, lone surrogates
             raise InvalidMetadataError(_first_fault(value, what) or f"{what}: {err}") from err
     raise InvalidMetadataError(_first_fault(value, what) or f"{what} cannot be written as JSON")
@@ -168,21 +180,17 @@ def _damaged(what: str, why: str) -> CorruptError:
     return CorruptError(f"{what} is damaged: {why}. Restore this file from another copy of the repository")
 
 
-def _is_strict(value: object) -> bool:
+def _look(value: object) -> int:
     """Whether `dump` may hand `value` to orjson, which itself still refuses large integers and bad strings.
 
     Depth first, so that a list that holds itself ends at the limit of depth instead of growing.
     """
-    kind = type(value)
-    if kind is float:
-        return isfinite(value)  # type: ignore[arg-type]
-    if kind is not dict and kind is not list:
-        return kind in _SCALARS
-    stack: list[tuple[Any, int]] = [(value, 1)]
+    look = _PLAIN
+    stack: list[tuple[Any, int]] = [([value], 0)]
     while stack:
         container, depth = stack.pop()
         if depth > MAX_DEPTH:
-            return False
+            return _REFUSED
         for child in container.values() if type(container) is dict else container:
             kind = type(child)
             if kind in _SCALARS:
@@ -190,8 +198,24 @@ def _is_strict(value: object) -> bool:
             if kind is dict or kind is list:
                 stack.append((child, depth + 1))
             elif kind is not float or not isfinite(child):
-                return False
-    return True
+                return _REFUSED
+            elif child and not _LEAST_PLAIN <= abs(child) < _BEYOND_PLAIN:
+                look = _SPELT
+    return look
+
+
+def _spelt(value: Any) -> Any:
+    """`value` with the spelling of those floats fixed that orjson's releases spell in different ways.
+
+    (`1e16` up to 3.11, `1e+16` in 3.13.) Without this an update of the library would give the same content
+    another identity.
+    """
+    kind = type(value)
+    if kind is float and value and not _LEAST_PLAIN <= abs(value) < _BEYOND_PLAIN:
+        return orjson.Fragment(repr(value))
+    if kind is list:
+        return [_spelt(child) for child in value]
+    return {key: _spelt(child) for key, child in value.items()} if kind is dict else value
 
 
 def _first_fault(root: object, what: str) -> str | None:

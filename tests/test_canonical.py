@@ -327,3 +327,10 @@ def test_an_unknown_requirement_is_named_and_a_known_one_passes() -> None:
     for wrong in ({}, {"requires": None}, {"requires": "x"}, {"requires": [1]}, {"requires": {"x": 1}}):
         with pytest.raises(CorruptError, match="refs/a"):
             check_requires(wrong, "refs/a")
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False) | st.floats(1e-8, 1e-3) | st.floats(1e14, 1e20))
+def test_a_float_is_spelt_as_python_spells_it(value: float) -> None:
+    """The bytes of a float do not depend on the release of the JSON library: they are those of `repr`."""
+    assert dump({"a": [value]}) == b'{"a":[%s]}' % repr(value).encode()
+    assert dump(value) == repr(value).encode()
