@@ -44,6 +44,10 @@ BY_TYPE: Final = {
     # pathlib became a package in 3.13; the class is the same.
     "pathlib.Path": BY_ID["path.file/1"],
     "pathlib._local.Path": BY_ID["path.file/1"],
+    "sklearn.neighbors._kd_tree.KDTree": _JSON,
+    "sklearn.neighbors._ball_tree.BallTree": _JSON,
+    "numpy.random.mtrand.RandomState": _JSON,
+    "numpy.random._generator.Generator": _JSON,
     "sklearn.base.BaseEstimator": BY_ID["sklearn.estimator/1"],
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard
 
 from casreg.exceptions import NoMaterializerError
 from casreg.materializers.classes import dotted
@@ -56,6 +56,13 @@ def plain_array(obj: object) -> Array:
     raise NoMaterializerError(
         f"a {dotted(type(obj))} would come back as a plain numpy.ndarray; {hint} says that this is meant"
     )
+
+
+def is_array(value: object) -> TypeGuard[Array]:
+    """`value` is a plain array."""
+    import numpy as np  # heavy
+
+    return type(value) is np.ndarray
 
 
 def add_array(folder: OutFolder, path: str, array: Array) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from casreg.materializers.tree import dump, load
+from casreg.materializers.tree.files import dump, load
+from casreg.materializers.tree.objects.objects import SKLEARN
 
 if TYPE_CHECKING:
     from casreg.materializers.base import InFolder, OutFolder
@@ -19,6 +20,7 @@ class PythonJson:
     """
 
     id: ClassVar[str] = "python.json/1"
+    parameters: tuple[str, ...] = (SKLEARN,)
     types: tuple[type | str, ...] = (type(None), bool, int, float, complex, list, tuple, dict, set, frozenset)
 
     def save(self, obj: object, folder: OutFolder) -> None:

@@ -6,7 +6,3 @@ The tags are a closed list (`docs/materializers.md` has them all); a stored tag 
 """
 
 from __future__ import annotations
-
-from casreg.materializers.tree.files import dump, load
-
-__all__ = ["dump", "load"]

@@ -22,7 +22,15 @@ _NUMBERS: Final = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)|complex(64
 
 def encode_array(encoder: Encoder, value: Any) -> JSON:
     """An array, in a .npy file of its own."""
-    return {"$array": encoder.add_array(plain_array(value))}
+    return encoder.encode_large(plain_array(value))
+
+
+def decode_array(decoder: Decoder, node: JSON) -> object:
+    """What `encode_array` tags."""
+    at = decoder.begin_shared()
+    value = decoder.read_array(node)
+    decoder.end_shared(at, value)
+    return value
 
 
 def encode_scalar(encoder: Encoder, value: Any) -> JSON:
@@ -105,7 +113,7 @@ _BY_NAME: Final[dict[str, Callable[[Encoder, Any], JSON]]] = {
 }
 
 DECODERS: Final[dict[str, Callable[[Decoder, JSON], object]]] = {
-    "$array": lambda decoder, node: decoder.read_array(node),
+    "$array": decode_array,
     "$scalar": decode_scalar,
     "$dtype": lambda decoder, node: dtype_of_text(decoder.text(node)),
 }

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
 from casreg.exceptions import MaterializationError
-from casreg.materializers.numpy_array import read_array
+from casreg.materializers.numpy_array import is_array, read_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 Decode: TypeAlias = "Callable[[Decoder, JSON], object]"
 FindDecoder: TypeAlias = "Callable[[str], Decode]"
+
+_UNFINISHED: Final = object()
 
 
 class Decoder:
@@ -31,6 +33,8 @@ class Decoder:
         self.folder = folder
         self._find = find
         self._root = root
+        self._shared: list[object] = []
+        self._said: set[str] = set()
         self._unread = {other for other in folder.paths if other != path}
 
     def decode(self, node: JSON) -> object:
@@ -81,6 +85,34 @@ class Decoder:
     def read_array(self, node: JSON) -> Array:
         """The array in the file that `node` names."""
         return read_array(self.folder, self._file(node))
+
+    def array(self, node: JSON) -> Array:
+        """The array that `Encoder.encode_large` gives."""
+        value = self.decode(node)
+        if not is_array(value):
+            self.fail("an array", node)
+        return value
+
+    def begin_shared(self) -> int:
+        """The number of an object or array that begins here."""
+        self._shared.append(_UNFINISHED)
+        return len(self._shared) - 1
+
+    def end_shared(self, at: int, value: object) -> None:
+        """Number `at` is `value`."""
+        self._shared[at] = value
+
+    def shared(self, node: JSON) -> object:
+        """The object or array with that number."""
+        if type(node) is not int or not 0 <= node < len(self._shared) or self._shared[node] is _UNFINISHED:
+            self.fail("the number of an object that came before", node)
+        return self._shared[node]
+
+    def once(self, what: str) -> bool:
+        """True the first time it is asked about `what`: for warnings."""
+        first = what not in self._said
+        self._said.add(what)
+        return first
 
     def read_bytes(self, node: JSON) -> memoryview:
         """The bytes of the file that `node` names."""

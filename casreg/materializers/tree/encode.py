@@ -37,7 +37,10 @@ class Encoder:
         self._find = find
         self._where: list[str] = []
         self._open: set[int] = set()
-        self._found: dict[type, Encode] = {}
+        self._found: tuple[dict[type, Encode], dict[type, Encode]] = ({}, {})
+        self._objects = 0
+        self._shared: dict[object, int] = {}
+        self._kept: list[object] = []
         self._files = 0
         self._fileless: str | None = None
 
@@ -49,9 +52,10 @@ class Encoder:
             UntrustedError: It has a type that the caller would have to trust.
         """
         kind = type(value)
-        encoder = self._found.get(kind)
+        found = self._found[self._objects > 0]
+        encoder = found.get(kind)
         if encoder is None:
-            encoder = self._found[kind] = self._find(kind, self)
+            encoder = found[kind] = self._find(kind, self)
         return encoder(self, value)
 
     def child(self, value: object, step: str) -> JSON:
@@ -78,12 +82,53 @@ class Encoder:
         yield
         self._open.discard(id(container))
 
+    @property
+    def in_object(self) -> bool:
+        """We are among the attributes of an object, where more kinds of values are known."""
+        return self._objects > 0
+
+    @contextlib.contextmanager
+    def inside_object(self, value: object) -> Iterator[None]:
+        """Encode the attributes of `value` in here."""
+        self._objects += 1
+        with self.inside(value):
+            yield
+        self._objects -= 1
+
+    def seen(self, value: object, key: object = None) -> int | None:
+        """The number of an object or array that stands in the value already; None, and a number, for a new one.
+
+        What is shared in memory is stored once, and shared again when it is loaded. Both sides number in the
+        order in which they meet the values. `key` is what makes two the same (default: they are one).
+        """
+        if self._fileless is not None:
+            self.refuse(
+                f"objects and arrays inside {self._fileless} have no stable order; use a list or a dict"
+            )
+        if id(value) in self._open:
+            self.refuse("a value that contains itself cannot be saved as a tree; break the cycle")
+        key = id(value) if key is None else key
+        known = self._shared.get(key)
+        if known is None:
+            self._shared[key] = len(self._kept)
+            self._kept.append(value)  # alive, so that its address stays its own
+        return known
+
     @contextlib.contextmanager
     def unordered(self, name: str) -> Iterator[None]:
         """Encode parts that have no order of their own: they must need no files, which are numbered in order."""
         before, self._fileless = self._fileless, name
         yield
         self._fileless = before
+
+    def encode_large(self, array: Array) -> JSON:
+        """An array in a .npy file of its own, or the number of the same memory that has one."""
+        same = self.seen(
+            array, (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype)
+        )
+        if same is not None and array.size:
+            return {"$same": same}
+        return {"$array": self.add_array(array)}
 
     def add_array(self, array: Array) -> str:
         """Put an array into a .npy file of its own; gives the path."""
