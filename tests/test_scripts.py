@@ -69,3 +69,21 @@ def test_a_python_without_venv_is_told_what_to_install(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "apt install python3-venv" in done.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+def test_the_quickstart_runs_twice_and_stores_the_same_once(tmp_path: Path) -> None:
+    """Its program saves, loads in a new process and compares; a second run adds less than 5 % to the disk."""
+    sizes = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-W", "error", ROOT / "scripts" / "quickstart.py"],
+            env={**os.environ, "CASREG_REGISTRY_DIR": str(tmp_path / "objects"), "PYTHONUTF8": "1"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("same probabilities for every image") == 2
+        sizes.append(sum(path.stat().st_size for path in (tmp_path / "objects").rglob("*") if path.is_file()))
+    assert sizes[1] < sizes[0] * 1.05
