@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import TYPE_CHECKING
 
 from casreg.backends.memory import MemoryBackend
@@ -69,6 +70,7 @@ class FakeTime:
 
     now: float = 0.0
     drawn: int = 0
+    number: int = field(default_factory=count().__next__)
     waits: list[float] = field(default_factory=list)
 
     def sleep(self, seconds: float) -> None:
@@ -77,7 +79,7 @@ class FakeTime:
 
     def entropy(self, size: int) -> bytes:
         self.drawn += 1
-        return digest_of(f"{id(self)} {self.drawn}".encode())[:size]
+        return digest_of(f"{self.number} {self.drawn}".encode())[:size]
 
     def pace(self, **changes: float) -> Pace:
         pace = Pace(
