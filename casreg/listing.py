@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from casreg.exceptions import ObjectNotFoundError
 from casreg.keys import REFS, manifest_key, name_of_ref_key
 from casreg.loading import manifest_of
 from casreg.names import is_hidden
+from casreg.versions import Range
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from casreg.refs import History
     from casreg.repository import Repository
-    from casreg.versions import Selector
+    from casreg.versions import Selector, Version
 
 
 def list_names(repository: Repository) -> list[str]:
@@ -34,6 +37,28 @@ def _names(repository: Repository) -> Iterator[str]:
 
 def _lives(repository: Repository, name: str) -> bool:
     return repository.refs.ask(name, lambda history: history is not None and history.latest() is not None)
+
+
+def list_versions(repository: Repository, name: str, selector: Selector | None) -> list[str]:
+    """The live versions of a name, ascending; with a selector those that it means. Empty if there is none.
+
+    Raises:
+        CorruptError: The ref is damaged.
+        StorageError: It cannot be read.
+    """
+
+    def ask(history: History | None) -> list[Version]:
+        if history is None:
+            return []
+        if selector is None or isinstance(selector, Range):
+            living = [version for version, _ in history.live()]
+            return [one for one in living if selector is None or selector.matches(one)]
+        try:
+            return [history.select(selector)[0]]
+        except ObjectNotFoundError:
+            return []
+
+    return [str(version) for version in repository.refs.ask(name, ask)]
 
 
 def describe(repository: Repository, name: str, selector: Selector) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -18,7 +19,6 @@ from casreg.exceptions import (
     ObjectNotFoundError,
 )
 from casreg.fetch import StoredFolder
-from casreg.fetch.folder import make_empty
 from casreg.keys import manifest_key
 from casreg.materializers.calls import load_object
 from casreg.materializers.table import materializer_from
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from casreg.materializers.classes import ClassTable
     from casreg.materializers.table import MaterializerLike, MaterializerTable
     from casreg.model import Manifest
-    from casreg.progress import ProgressCallback
+    from casreg.progress import Progress, ProgressCallback
     from casreg.refs import Entry, History
     from casreg.repository import Repository
     from casreg.versions import Selector, Version
@@ -39,6 +39,24 @@ _T = TypeVar("_T")
 
 PATH_IDS: Final = frozenset({"path.file/1", "path.folder/1"})
 """Materializers whose objects are files on disk: they have to be put somewhere."""
+
+
+class _StoppedError(CasregError):
+    """Carries what the caller's callback raised past those who would take it for an error of their own."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+def _stoppable(progress: ProgressCallback) -> ProgressCallback:
+    def report(state: Progress) -> None:
+        try:
+            progress(state)
+        except Exception as err:
+            raise _StoppedError(err) from err
+
+    return report
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +162,7 @@ def load(repository: Repository, name: str, selector: Selector, options: LoadOpt
         DestinationError: `into` cannot be loaded into.
         CorruptError: Stored bytes are damaged or missing.
         StorageError: The storage cannot be read.
+        Exception: What the callback for progress raised.
     """
 
     def use(_version: Version, _entry: Entry, manifest: Manifest) -> object:
@@ -160,7 +179,12 @@ def load(repository: Repository, name: str, selector: Selector, options: LoadOpt
             )
         return _load(repository, name, manifest, chosen, options, None)
 
-    return settled(repository, name, selector, use)
+    stopped: Exception
+    try:
+        return settled(repository, name, selector, use)
+    except _StoppedError as err:
+        stopped = err.reason
+    raise stopped
 
 
 def _load(
@@ -171,8 +195,9 @@ def _load(
     options: LoadOptions,
     into: Path | None,
 ) -> object:
+    reader = repository.reader(manifest, name, _stoppable(options.progress) if options.progress else None)
     folder = StoredFolder(
-        repository.reader(manifest, name, options.progress),
+        reader,
         manifest.content.params,  # type: ignore[arg-type]  # it was parsed from JSON
         options.classes,
         trusted=options.trusted,
@@ -180,7 +205,9 @@ def _load(
         into=into,
     )
     try:
-        return load_object(chosen, folder, options.as_)
+        loaded = load_object(chosen, folder, options.as_)
+        reader.finish()
+        return loaded
     finally:
         folder.close()
 
@@ -193,13 +220,12 @@ def _load_path(
         target = options.scratch()
     elif isinstance(options.into, str | os.PathLike):
         target = Path(options.into)
-        make_empty(target)
     else:
         raise InvalidArgumentError(f"into={options.into!r} is not the path of a folder")
-    target = target.absolute()
-    beside = target.parent / f".{target.name}.casreg-{secrets.token_hex(8)}"
+    target = _vacant(target)
+    beside = target.parent / f".casreg-{secrets.token_hex(8)}"
     try:
-        beside.mkdir()
+        _make_beside(beside, target)
         loaded = _load(repository, name, manifest, chosen, options, beside)
         assert isinstance(loaded, Path)
         _put(beside, target)
@@ -212,7 +238,39 @@ def _load_path(
     return target / loaded.relative_to(beside)
 
 
+def _vacant(folder: Path) -> Path:
+    """The absolute path of a folder that is empty, or not there; its parent is made if need be.
+
+    Raises:
+        DestinationError: It is something else, or the parent cannot be made.
+    """
+    try:
+        # An empty folder may be reached through a link, which a rename would not follow.
+        folder = folder.resolve()
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        occupied = next(iter(folder.iterdir()), None)
+    except FileNotFoundError:
+        return folder
+    except NotADirectoryError as err:
+        raise DestinationError(f"{folder} is not a folder; name an empty or a new one") from err
+    except (OSError, RuntimeError, ValueError) as err:  # a circle of links; a NUL in the path
+        raise DestinationError(f"{folder} cannot be loaded into: {err}") from err
+    if occupied is not None:
+        raise DestinationError(
+            f"{folder} is not empty (it holds {occupied.name!r}); name an empty or a new folder"
+        )
+    return folder
+
+
+def _make_beside(folder: Path, target: Path) -> None:
+    """Make the folder that shall take the place of `target`, with the permissions of that one if it is there."""
+    folder.mkdir()
+    with suppress(FileNotFoundError):
+        shutil.copymode(target, folder)
+
+
 def _put(folder: Path, target: Path) -> None:
     if os.name == "nt":
-        target.rmdir()  # Windows renames onto nothing only
-    os.rename(folder, target)  # fails if somebody has put something there meanwhile
+        with suppress(FileNotFoundError):
+            target.rmdir()  # Windows renames onto nothing only
+    folder.rename(target)  # fails if somebody has put something there meanwhile

@@ -10,16 +10,16 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from casreg import remembered, settings
+from casreg import remembered
 from casreg.exceptions import InvalidArgumentError, InvalidMetadataError, ObjectNotFoundError
-from casreg.listing import describe, list_names
+from casreg.listing import describe, list_names, list_versions
 from casreg.loading import LoadOptions, load, select
 from casreg.locations import open_backend
 from casreg.materializers.builtin import BUILTIN
 from casreg.materializers.calls import materialize
 from casreg.materializers.classes import ClassTable, dotted
 from casreg.materializers.table import MaterializerTable
-from casreg.names import check_name, parse_key
+from casreg.names import parse_key
 from casreg.repository import Draft, Repository
 from casreg.repository.editing import annotate, delete, tag, undelete, untag
 from casreg.versions import Latest, check_tag, parse_selector, parse_version
@@ -154,7 +154,6 @@ class Registry:
             trusted=self._trusted | _names_of(trusted),
             allow_pickle=self._pickle(allow_pickle),
         ) as made:
-            memory = self._memory(repository, name, obj)
             saved = repository.save(
                 Draft(
                     name=name,
@@ -169,12 +168,11 @@ class Registry:
                     tags=tags,
                     single=not self._version_objects,
                     mutable=self._mutable,
-                    remembered=remembered.recall(memory) if memory else {},
+                    source=obj if isinstance(obj, Path) else None,
+                    began=began,
                     progress=progress or self._progress,
                 )
             )
-        if memory:
-            remembered.remember(memory, began, saved.ingested.remembered)
         _log_saved(name, saved, repository)
         return str(saved.version)
 
@@ -265,7 +263,9 @@ class Registry:
         """
         name, chosen = self._save_key(name, version)
         if chosen is None:
-            raise InvalidArgumentError(f"say which version of {name} to bring back: undelete({name!r}, '1.0.0')")
+            raise InvalidArgumentError(
+                f"say which version of {name} to bring back: undelete({name!r}, '1.0.0')"
+            )
         undelete(self._repository, name, chosen)
         return str(chosen)
 
@@ -300,15 +300,16 @@ class Registry:
     def list_versions(self, name: str) -> list[str]:
         """The versions of a name, ascending; empty if there is none.
 
+        Args:
+            name: The name; or `name@version`, with a version, a tag or a range, for those that it means.
+
         Raises:
-            InvalidNameError: It is no name.
+            InvalidNameError, InvalidVersionError: What was given is wrong.
             CorruptError: Its ref is damaged.
             StorageError: It cannot be read.
         """
-        check_name(name, allow_underscore=self._allow_underscore)
-        return self._repository.refs.ask(
-            name, lambda history: [str(version) for version, _ in history.live()] if history else []
-        )
+        name, within = self._split(name, None)
+        return list_versions(self._repository, name, None if within is None else parse_selector(within))
 
     def has_object(self, name: str, version: str | None = None) -> bool:
         """Whether there is such a version (a version, `"latest"`, a tag or a range; by default any).
@@ -339,15 +340,15 @@ class Registry:
         return str(tag(self._repository, name, check_tag(tag_name), selector))
 
     def untag(self, name: str, tag_name: str) -> None:
-        """Remove a tag.
+        """Remove a tag; with `name@version` only if it points to that version.
 
         Raises:
-            ObjectNotFoundError: There is no such tag.
+            ObjectNotFoundError: There is no such tag, or it points elsewhere.
             InvalidNameError, InvalidVersionError: What was given is wrong.
             StorageError: The storage refused or failed.
         """
-        check_name(name, allow_underscore=self._allow_underscore)
-        untag(self._repository, name, check_tag(tag_name))
+        name, within = self._split(name, None)
+        untag(self._repository, name, check_tag(tag_name), None if within is None else parse_selector(within))
 
     def annotate(self, name: str, version: str | None = None, **notes: Any) -> dict[str, Any]:
         """Change notes of a version (by default the latest) without touching its content; None removes one.
@@ -409,14 +410,8 @@ class Registry:
             raise InvalidArgumentError(f"{key!r} and version={version!r} name two versions; give one of them")
         return name, within if within is not None else version
 
-    def _pickle(self, allow_pickle: bool | None) -> bool:  # noqa: FBT001 - it is the caller's own argument
+    def _pickle(self, allow_pickle: bool | None) -> bool:
         return self._allow_pickle if allow_pickle is None else allow_pickle
-
-    def _memory(self, repository: Repository, name: str, obj: object) -> Path | None:
-        """Where this machine remembers the files of a path that is saved; None for anything else."""
-        if not isinstance(obj, Path):
-            return None
-        return remembered.place(settings.cache_dir(), repository.marker().id, name, obj)
 
     def _scratch_folder(self) -> Path:
         """A new folder for a loaded path. It goes with this Registry, in the process that made it."""
@@ -441,7 +436,10 @@ def _names_of(names: Iterable[str]) -> frozenset[str]:
 def _listed(values: Iterable[str], what: str) -> Sequence[str]:
     if isinstance(values, str):
         raise InvalidArgumentError(f"{what} is a list: write {what}=[{values!r}]")
-    return list(values)
+    try:
+        return list(values)
+    except TypeError as err:
+        raise InvalidArgumentError(f"{what} is a list, not {values!r:.80}") from err
 
 
 def _mapping(value: Mapping[str, Any] | None, what: str) -> dict[str, Any]:
@@ -461,5 +459,3 @@ def _log_saved(name: str, saved: Saved, repository: Repository) -> None:
         saved.entry.size,
         saved.entry.stored,
     )
-
-

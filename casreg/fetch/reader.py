@@ -199,11 +199,19 @@ class VersionReader:
             position += chunk.size
         return pieces
 
+    def finish(self) -> None:
+        """Report that all is done, also of what was not read because nobody asked for it."""
+        if self._progress:
+            before = self._done
+            self._done = Progress("load", before.name, before.total, before.total, before.chunks, before.stored)
+            self._progress(self._done)
+
     def _report(self, read: int, count: int, size: int, *, counted: bool) -> None:
         if self._progress and counted:
             before = self._done
+            done = min(before.done + size, before.total)  # a materializer may read a file twice
             self._done = Progress(
-                "load", before.name, before.done + size, before.total, before.chunks + count, before.stored + read
+                "load", before.name, done, before.total, before.chunks + count, before.stored + read
             )
             self._progress(self._done)
 

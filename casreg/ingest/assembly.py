@@ -8,10 +8,22 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from casreg.digest import digest_of
 from casreg.ingest import pipeline
 from casreg.ingest.packing import Packing
+from casreg.ingest.pipeline import Tally
 from casreg.ingest.sources import FileSource, MemorySource, Source, stat_of
 from casreg.manifests import encode_list, encode_tree
 from casreg.materializers.folders import DiskFile, EmptyFolder, MemoryFile
-from casreg.model import INLINE_LIMIT, LIST_ABOVE, TREE_ABOVE, Chunk, Content, Entry, PackRef, Placement, Run, Stream
+from casreg.model import (
+    INLINE_LIMIT,
+    LIST_ABOVE,
+    TREE_ABOVE,
+    Chunk,
+    Content,
+    Entry,
+    PackRef,
+    Placement,
+    Run,
+    Stream,
+)
 from casreg.progress import Progress
 
 if TYPE_CHECKING:
@@ -19,7 +31,6 @@ if TYPE_CHECKING:
 
     from casreg.backends.base import Backend
     from casreg.ingest.packing import Known, Spot
-    from casreg.ingest.pipeline import Tally
     from casreg.ingest.sources import Stat
     from casreg.materializers import folders
     from casreg.packs import SealedPack
@@ -89,7 +100,11 @@ def store(request: Request, backend: Backend, known: Known, progress: ProgressCa
     files = sorted(request.files, key=lambda file: file.path.encode())
     size = sum(_size(file) for file in files)
     if size <= INLINE_LIMIT and len(files) <= TREE_ABOVE:
-        return _inline(request, files, size)
+        ingested = _inline(request, files, size)
+        if progress:
+            chunks = sum(len(entry.stream.chunks) for entry in ingested.content.entries or ())
+            progress(Progress("save", request.name, size, size, chunks, size))
+        return ingested
     packing = Packing(backend, known, size)
     try:
         return _Assembly(request, files, size, packing, progress).store()
@@ -185,6 +200,7 @@ class _Assembly:
             tree,
         )
         self._packing.finish()
+        self._report(Tally(0, 0, 0))  # the last report has everything that was stored
         return Ingested(
             content,
             self._placement(),

@@ -6,7 +6,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from casreg.exceptions import StorageUnavailableError
+from casreg.exceptions import AlreadyExists, StorageUnavailableError
 from casreg.packs import PACK_LIMIT, PackBuilder
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def _write(backend: Backend, builder: PackBuilder) -> SealedPack:
         sealed = builder.seal()
         try:
             backend.create(sealed.key, sealed.data)
-        except StorageUnavailableError:
+        except (StorageUnavailableError, AlreadyExists):  # AlreadyExists: some layer below sent it twice
             if attempt == _ATTEMPTS:
                 raise
             sealed.data.release()

@@ -1,4 +1,8 @@
-"""Changes to what a ref says: delete, undelete, tags, notes. Each is one compare-and-swap."""
+"""Changes to what a ref says: delete, undelete, tags, notes. Each is one compare-and-swap.
+
+Each asks for the repository's marker before it writes, since the marker may say that this casreg must not; and only
+once there is a ref to change, since what is refused must not make a repository.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +34,7 @@ def delete(repository: Repository, name: str, version: Version | None) -> list[V
     deleted: list[Version] = []
 
     def change(removal: Removal) -> History:
+        repository.marker()
         history, when = removal.history, now()
         chosen = [one for one, _ in history.live()] if version is None else [version]
         if not chosen:
@@ -53,6 +58,7 @@ def undelete(repository: Repository, name: str, version: Version) -> None:
     """
 
     def change(attempt: Attempt) -> History:
+        repository.marker()
         history = attempt.history.undeleted(version)
         entry = history.entry(version)
         assert entry is not None
@@ -94,6 +100,7 @@ def tag(repository: Repository, name: str, tag_name: str, selector: Selector) ->
     chosen: list[Version] = []
 
     def change(attempt: Attempt) -> History:
+        repository.marker()
         # The version lives in this very ref, so that its data is marked through it: nothing to prove.
         version, _ = attempt.history.select(selector)
         chosen[:] = [version]
@@ -103,17 +110,30 @@ def tag(repository: Repository, name: str, tag_name: str, selector: Selector) ->
     return chosen[0]
 
 
-def untag(repository: Repository, name: str, tag_name: str) -> None:
-    """Remove a tag.
+def untag(repository: Repository, name: str, tag_name: str, selector: Selector | None = None) -> None:
+    """Remove a tag; with a selector only if it points to that version.
 
     Raises:
-        ObjectNotFoundError: There is no such tag.
+        ObjectNotFoundError: There is no such tag, or it points elsewhere.
         StorageError: The storage refused or failed.
     """
-    repository.refs.remove(name, lambda removal: removal.history.without_tag(tag_name))
+
+    def change(removal: Removal) -> History:
+        repository.marker()
+        history = removal.history
+        target = history.ref.tags.get(tag_name)
+        if selector is not None and target is not None:
+            version, _ = history.select(selector)
+            if version != target[0]:
+                raise ObjectNotFoundError(f"{name}@{version} has no tag {tag_name!r}; it is on {target[0]}")
+        return history.without_tag(tag_name)
+
+    repository.refs.remove(name, change)
 
 
-def annotate(repository: Repository, name: str, selector: Selector, changes: Mapping[str, Any]) -> dict[str, Any]:
+def annotate(
+    repository: Repository, name: str, selector: Selector, changes: Mapping[str, Any]
+) -> dict[str, Any]:
     """Change notes of a version; None removes one. Returns all of them.
 
     Raises:
@@ -125,6 +145,7 @@ def annotate(repository: Repository, name: str, selector: Selector, changes: Map
     after: dict[str, Any] = {}
 
     def change(removal: Removal) -> History:
+        repository.marker()
         version, entry = removal.history.select(selector)
         merged = {**entry.notes, **changes}
         after.clear()

@@ -69,10 +69,16 @@ def probe(backend: Backend) -> None:
     raced = f"{key}-race"
     try:
         token = backend.create(key, b"first", durable=False)
-        _must_refuse(backend, AlreadyExists, lambda: backend.create(key, b"second", durable=False), "a second create")
-        _must_refuse(backend, Conflict, lambda: backend.swap(key, b"third", Token("0")), "a swap with a wrong token")
+        _must_refuse(
+            backend, AlreadyExists, lambda: backend.create(key, b"second", durable=False), "a second create"
+        )
+        _must_refuse(
+            backend, Conflict, lambda: backend.swap(key, b"third", Token("0")), "a swap with a wrong token"
+        )
         backend.swap(key, b"fourth", token)
-        _must_refuse(backend, Conflict, lambda: backend.swap(key, b"fifth", token), "a swap with an old token")
+        _must_refuse(
+            backend, Conflict, lambda: backend.swap(key, b"fifth", token), "a swap with an old token"
+        )
         if backend.get(key).data != b"fourth":
             raise _unsafe(backend, "what a refused write sent is there")
         with ThreadPoolExecutor(_RACERS) as threads:

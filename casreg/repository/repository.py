@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from casreg.fetch import VersionReader
 from casreg.index import Index
@@ -16,13 +17,19 @@ from casreg.repository.probe import ensure_marker
 from casreg.tables import Tables
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
     from casreg.backends.base import Backend
     from casreg.digest import Digest
     from casreg.marker import Marker
     from casreg.model import Manifest
     from casreg.progress import ProgressCallback
 
+_T = TypeVar("_T")
+
 _MANIFESTS: Final = 64
+_THREADS: Final = 8
 
 
 class Repository:
@@ -36,6 +43,7 @@ class Repository:
         self.tables = Tables(backend)
         self._lock = threading.Lock()
         self._marker: Marker | None = None
+        self._threads: ThreadPoolExecutor | None = None
         self._manifests = lru_cache(maxsize=_MANIFESTS)(self._read_manifest)
 
     def marker(self) -> Marker:
@@ -63,7 +71,16 @@ class Repository:
         """
         return self._manifests(digest)
 
-    def reader(self, manifest: Manifest, name: str, progress: ProgressCallback | None = None) -> VersionReader:
+    def background(self, work: Callable[[], _T]) -> Future[_T]:
+        """Do a short piece of I/O on another thread, while the caller does the next."""
+        with self._lock:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(_THREADS, "casreg-repository")
+        return self._threads.submit(work)
+
+    def reader(
+        self, manifest: Manifest, name: str, progress: ProgressCallback | None = None
+    ) -> VersionReader:
         """What reads the files of a version."""
         return VersionReader(self.backend, manifest, name, progress)
 

@@ -8,14 +8,25 @@ again or stored again under a fresh name.
 from __future__ import annotations
 
 import logging
+from concurrent.futures import wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from casreg import canonical, remembered, settings
 from casreg.digest import digest_of
-from casreg.exceptions import CommitConflictError, NotFound, StorageError, StorageUnavailableError, VersionConflictError
+from casreg.exceptions import (
+    AlreadyExists,
+    CommitConflictError,
+    CorruptError,
+    NotFound,
+    StorageError,
+    StorageUnavailableError,
+    UnsupportedFormatError,
+    VersionConflictError,
+)
 from casreg.ingest import store
-from casreg.ingest.assembly import Remembered, Request
+from casreg.ingest.assembly import Request
 from casreg.keys import manifest_key, segment_key
 from casreg.manifests import (
     PLACEMENT_LIMIT,
@@ -30,10 +41,12 @@ from casreg.manifests import (
 from casreg.packs import key_of
 from casreg.refs import Entry, Reuse
 from casreg.tables import Duplicates, Table
-from casreg.versions import Version
+from casreg.versions import Version, next_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
+    from concurrent.futures import Future
+    from pathlib import Path
 
     from casreg.backends.base import Backend
     from casreg.digest import Digest
@@ -69,7 +82,8 @@ class Draft:
         tags: Tags that move to the version in the same commit.
         single: Keep one live version only: it is replaced.
         mutable: A version may be given other content.
-        remembered: What earlier saves remember of files on disk.
+        source: The path whose files these are, so that those that did not change are remembered from earlier saves.
+        began: The time before the first of them was looked at (see `remembered.clock`).
         progress: Is told how far it is.
     """
 
@@ -85,7 +99,8 @@ class Draft:
     tags: Sequence[str] = ()
     single: bool = False
     mutable: bool = False
-    remembered: Mapping[str, Remembered] = field(default_factory=dict)
+    source: Path | None = None
+    began: int = 0
     progress: ProgressCallback | None = None
 
 
@@ -112,7 +127,8 @@ def save(repository: Repository, draft: Draft) -> Saved:
     """Store `draft` and commit it.
 
     Raises:
-        InvalidMetadataError: Metadata or parameters cannot be stored without loss.
+        InvalidMetadataError: Metadata, notes or parameters cannot be stored without loss. Nothing was written.
+        InvalidArgumentError: There is no such `bump`. Nothing was written.
         SourceError: A file cannot be read, or changed meanwhile.
         VersionConflictError: The version exists with other content.
         CommitConflictError: Others kept winning. Nothing was committed.
@@ -120,25 +136,49 @@ def save(repository: Repository, draft: Draft) -> Saved:
         StorageError: The storage refused or failed. Nothing was committed.
     """
     metadata_line = encode_metadata(draft.metadata)
-    repository.marker()
+    _check(draft)
+    memory = _memory(repository.marker().id, draft)
+    known = remembered.recall(memory) if memory else {}
     avoid: Collection[str] = ()
     for _ in range(_ROUNDS):
         duplicates = _Lazy(repository, draft.name, avoid)
-        request = Request(draft.name, draft.materializer, draft.params, draft.files, draft.remembered)
+        request = Request(draft.name, draft.materializer, draft.params, draft.files, known)
         ingested = store(request, repository.backend, duplicates, draft.progress)
         commit = _Commit(repository, draft, ingested, metadata_line, duplicates)
         try:
             saved = commit.run()
         except _StaleError:
-            log.debug("%s: a pack that the save was built on has gone meanwhile; storing it again", draft.name)
+            log.debug(
+                "%s: a pack that the save was built on has gone meanwhile; storing it again", draft.name
+            )
             avoid = repository.refs.fences.read().bad
             continue
         _remember_packs(repository, ingested, commit.seen)
+        if memory:
+            remembered.remember(memory, draft.began, ingested.remembered)
         return saved
     raise CommitConflictError(
         f"{draft.name}: what the save was built on was collected {_ROUNDS} times while it ran; nothing was committed. "
         "Run garbage collection less often, or with its usual minimum age."
     )
+
+
+def _check(draft: Draft) -> None:
+    """What would only be found after bytes were written.
+
+    Raises:
+        InvalidMetadataError, InvalidArgumentError: As `save`.
+    """
+    canonical.dump(dict(draft.notes), "notes")
+    canonical.dump(dict(draft.params), "params")
+    next_after(None, draft.bump)
+
+
+def _memory(repository: str, draft: Draft) -> Path | None:
+    """Where this machine remembers the files of a path that is saved; None for anything else."""
+    if draft.source is None:
+        return None
+    return remembered.place(settings.cache_dir(), repository, draft.name, draft.source)
 
 
 class _Lazy:
@@ -158,7 +198,11 @@ class _Lazy:
             self.head = fence.head.id
             near = _packs_of_latest(self._repository, self._name)
             self._found = Duplicates(
-                self._repository.tables, self._repository.index, near, fence.head.id, fence.bad | set(self._avoid)
+                self._repository.tables,
+                self._repository.index,
+                near,
+                fence.head.id,
+                fence.bad | set(self._avoid),
             )
         return self._found.find(digests)
 
@@ -171,15 +215,30 @@ def _packs_of_latest(repository: Repository, name: str) -> Sequence[PackRef]:
     try:
         latest = repository.refs.ask(name, lambda history: history.latest() if history else None)
         return repository.manifest(latest[1].manifest).placement.packs if latest else ()
-    except NotFound:
+    except (NotFound, CorruptError, UnsupportedFormatError) as err:
+        # Whatever is wrong with that version need not hinder the next one.
+        log.debug("%s: the latest version is not searched for duplicates: %s", name, err)
         return ()
+
+
+class _Written(NamedTuple):
+    """A manifest that was acknowledged: its digest, bytes of it and its segment, and their keys."""
+
+    manifest: Digest
+    size: int
+    keys: tuple[str, ...]
 
 
 class _Commit:
     """Puts the manifest on the storage and the version into the ref."""
 
     def __init__(
-        self, repository: Repository, draft: Draft, ingested: Ingested, metadata_line: bytes, duplicates: _Lazy
+        self,
+        repository: Repository,
+        draft: Draft,
+        ingested: Ingested,
+        metadata_line: bytes,
+        duplicates: _Lazy,
     ) -> None:
         self._repository = repository
         self._backend = repository.backend
@@ -188,9 +247,8 @@ class _Commit:
         self._data_line = encode_content(ingested.content)
         self._metadata_line = metadata_line
         self._data, self._content = identities(self._data_line, metadata_line)
-        self._manifest: Digest | None = None
-        self._manifest_size = 0
-        self._segment: Digest | None = None
+        self._written: _Written | None = None
+        self._under_way: Future[_Written] | None = None
         self._saved: Saved | None = None
         self.seen: dict[str, RunId] = {}
         own = {sealed.ref.name for sealed in ingested.written}
@@ -201,7 +259,14 @@ class _Commit:
                 self.seen[key_of(pack)] = seen
 
     def run(self) -> Saved:
-        self._repository.refs.commit(self._draft.name, self._change)
+        if self._draft.version is None and not self._draft.single:
+            # There will be a new version in any case: its manifest goes up while the ref and the head are read.
+            self._under_way = self._repository.background(self._write_manifest)
+        try:
+            self._repository.refs.commit(self._draft.name, self._change)
+        finally:
+            if self._under_way is not None:
+                wait([self._under_way])
         assert self._saved is not None
         return self._saved
 
@@ -216,25 +281,20 @@ class _Commit:
                 f"{draft.name}@{version} exists with other content. Save without `version=` for the next number, or "
                 "open the registry with `mutable=True` to replace it."
             )
-        self._prove(attempt.fence)
-        assert self._manifest is not None
+        written = self._proved(attempt.fence)
         entry = Entry(
-            manifest=self._manifest,
+            manifest=written.manifest,
             data=self._data,
             content=self._content,
             size=self._ingested.content.size,
-            stored=self._ingested.stored + self._manifest_size,
+            stored=self._ingested.stored + written.size,
             packs=len(self._ingested.placement.packs),
             created=now(),
             write=attempt.write,
             class_name=draft.class_name,
             notes=dict(draft.notes),
         )
-        if draft.single:
-            for other, _ in history.live():
-                if other != version:
-                    history = history.without_version(other, entry.created)
-        history = history.with_version(version, entry)
+        history = self._without_others(history, version, entry.created).with_version(version, entry)
         for tag in draft.tags:
             history = history.with_tag(tag, version)
         self._saved = Saved(version, entry, self._ingested)
@@ -248,14 +308,23 @@ class _Commit:
         return history.next_version(self._draft.bump)
 
     def _unchanged(self, history: History, version: Version, living: Entry) -> History | None:
-        """The version is there with this very content: only tags may have to move."""
+        """The version is there with this very content: only tags may have to move, and others to go."""
         self._saved = Saved(version, living, self._ingested)
-        changed = history
+        changed = self._without_others(history, version, now())
         for tag in self._draft.tags:
-            changed = changed.with_tag(tag, version)
-        return changed if self._draft.tags else None
+            if changed.ref.tags.get(tag) != (version, living.manifest):
+                changed = changed.with_tag(tag, version)
+        return None if changed is history else changed
 
-    def _prove(self, fence: Fence) -> None:
+    def _without_others(self, history: History, version: Version, when: str) -> History:
+        """Only `version` may live where one version is kept."""
+        if self._draft.single:
+            for other, _ in history.live():
+                if other != version:
+                    history = history.without_version(other, when)
+        return history
+
+    def _proved(self, fence: Fence) -> _Written:
         """See that everything the version reaches exists and may be reached: packs, then segment and manifest.
 
         Raises:
@@ -265,12 +334,20 @@ class _Commit:
             if not self._usable(key_of(pack), fence):
                 self._repository.tables.forget(pack.name)
                 raise _StaleError
-        if self._manifest is not None:
-            keys = [manifest_key(self._manifest)]
-            keys += [segment_key(self._segment)] if self._segment else []
-            if all(self._usable(key, fence) for key in keys):
-                return
-        self._write_manifest(fence)
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            # What ends only now is seen after this fence; what had ended before has to be looked at.
+            ended = under_way.done()
+            self._written = under_way.result()
+            if not ended:
+                self._see(self._written, fence)
+        if self._written is None or not all(self._usable(key, fence) for key in self._written.keys):
+            self._written = self._write_manifest()
+            self._see(self._written, fence)
+        return self._written
+
+    def _see(self, written: _Written, fence: Fence) -> None:
+        self.seen.update((key, fence.head.id) for key in written.keys)
 
     def _usable(self, key: str, fence: Fence) -> bool:
         answer = fence.reuse(key, self.seen.get(key))
@@ -282,19 +359,21 @@ class _Commit:
             self.seen[key] = fence.head.id
         return answer is not Reuse.NO
 
-    def _write_manifest(self, fence: Fence) -> None:
+    def _write_manifest(self) -> _Written:
         line = encode_placement(self._ingested.placement)
+        keys: tuple[str, ...] = ()
+        total = 0
         if len(line) > PLACEMENT_LIMIT:
             long = line
-            self._segment, size = send(self._backend, segment_key, lambda: encode_placement_segment(long))
-            self.seen[segment_key(self._segment)] = fence.head.id
-            line = placement_pointer(self._segment, size, len(self._ingested.placement.packs))
-        self._manifest, self._manifest_size = send(
+            segment, total = send(self._backend, segment_key, lambda: encode_placement_segment(long))
+            keys = (segment_key(segment),)
+            line = placement_pointer(segment, total, len(self._ingested.placement.packs))
+        manifest, size = send(
             self._backend,
             manifest_key,
             lambda: encode_manifest(self._data_line, self._metadata_line, line, self._ingested.inline),
         )
-        self.seen[manifest_key(self._manifest)] = fence.head.id
+        return _Written(manifest, total + size, (manifest_key(manifest), *keys))
 
 
 def send(backend: Backend, key: Callable[[Digest], str], make: Callable[[], bytes]) -> tuple[Digest, int]:
@@ -310,7 +389,7 @@ def send(backend: Backend, key: Callable[[Digest], str], make: Callable[[], byte
         digest = digest_of(data)
         try:
             backend.create(key(digest), data)
-        except StorageUnavailableError:
+        except (StorageUnavailableError, AlreadyExists):  # AlreadyExists: some layer below sent it twice
             if attempt == _SENDS:
                 raise
         else:

@@ -1,0 +1,38 @@
+"""What tests of the Registry stand on: places, their bytes, and data of known kinds."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from casreg.backends.local import LocalBackend
+from casreg.backends.memory import MemoryBackend
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from casreg.backends.base import Backend
+
+KINDS = ("memory", "local")
+
+
+def make_backend(kind: str, folder: Path) -> Backend:
+    """A new place of this kind."""
+    return MemoryBackend() if kind == "memory" else LocalBackend(folder / "place")
+
+
+def snapshot(backend: Backend) -> dict[str, bytes]:
+    """All bytes that a place holds, by key."""
+    return {info.key: bytes(backend.get(info.key).data) for info in backend.list("")}
+
+
+def noise(size: int, seed: int = 0) -> bytes:
+    """Bytes that no codec makes smaller, always the same for a seed."""
+    return random.Random(seed).randbytes(size)
+
+
+def text(size: int, seed: int = 0) -> bytes:
+    """Bytes that every codec makes smaller, and no two stretches of which are equal."""
+    draw = random.Random(seed)
+    words = [bytes(draw.choices(b"abcdefghijklmnopqrstuvwxyz", k=draw.randint(2, 9))) for _ in range(2000)]
+    return b" ".join(draw.choices(words, k=size // 5))[:size].ljust(size, b".")
