@@ -1,8 +1,8 @@
-"""Strict JSON: what is written can be read back without loss, by anybody, and equal values give equal bytes.
+r"""Strict JSON: what is written can be read back without loss, by anybody, and equal values give equal bytes.
 
 The JSON that casreg writes is UTF-8 without white space, object keys sorted by code point, no key twice, every
 number finite, every integer between -(2**53 - 1) and 2**53 - 1 (I-JSON, RFC 7493), at most 200 containers inside
-each other.  Strings are escaped only where they must be (`\\b \\t \\n \\f \\r \\" \\\\`, else `\\u001f` in lower
+each other.  Strings are escaped only where they must be (`\b \t \n \f \r \" \\`, else `\u001f` in lower
 case); floats are spelt as Python's `repr` spells them: the fewest digits that come back as the same float, with an
 exponent below 1e-4 and from 1e16 on (`1e-07`, `1e+16`).  Readers accept other white space, order of keys and
 spelling of numbers, and refuse the rest.  Nobody ever writes a document again to check it: digests are over bytes

@@ -20,11 +20,13 @@ import logging
 import secrets
 import struct
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from casreg.digest import Digest, digest_of
 from casreg.exceptions import StorageError
 from casreg.model import PackRef
+from casreg.packs import check_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -40,6 +42,7 @@ _PREFIX_BYTES: Final = 8
 _BUCKET: Final = 256
 _READ_WHOLE: Final = 1024 * 1024
 _SPARSE: Final = 64
+_MAX_BITS: Final = 24
 
 log = logging.getLogger("casreg.index")
 
@@ -99,7 +102,9 @@ class Index:
         try:
             self._add(list(packs))
         except StorageError as err:
-            log.warning("the chunk index could not be brought up to date, so that later saves may store more: %s", err)
+            log.warning(
+                "the chunk index could not be brought up to date, so that later saves may store more: %s", err
+            )
 
     def _files(self) -> list[tuple[str, int]]:
         try:
@@ -116,12 +121,15 @@ class Index:
                 magic, _, packs, bits, entries = HEADER.unpack(head)
             except struct.error as err:
                 raise _UnusableIndexError("it is too short") from err
-            if magic != MAGIC or bits > 31:  # noqa: PLR2004 - a fanout beyond 2**31 cannot be
+            if magic != MAGIC or bits > _MAX_BITS:
                 raise _UnusableIndexError("it does not begin as an index does")
             raw = self._backend.get(key, HEADER.size, HEADER.size + 4 * (1 << bits)).data
             if len(raw) != 4 * (1 << bits):
                 raise _UnusableIndexError("its fanout is cut off")
-            found = self._open[key] = _File(key, packs, bits, entries, struct.unpack(f"<{1 << bits}I", raw))
+            fanout = struct.unpack(f"<{1 << bits}I", raw)
+            if fanout[-1] != entries or any(low > high for low, high in pairwise(fanout)):
+                raise _UnusableIndexError("its fanout does not ascend to the number of entries")
+            found = self._open[key] = _File(key, packs, bits, entries, fanout)
         return found
 
     def _find_in(self, file: _File, size: int, wanted: Sequence[Digest]) -> Iterator[tuple[Digest, PackRef]]:
@@ -197,7 +205,12 @@ def _unpack(data: bytes) -> PackRef:
         hook, digest, size, table_size, table_digest = PACK.unpack(data)
     except struct.error as err:
         raise _UnusableIndexError("it is cut off") from err
-    return PackRef(f"{hook.hex()}-{digest.hex()}", size, table_size, Digest(table_digest))
+    pack = PackRef(f"{hook.hex()}-{digest.hex()}", size, table_size, Digest(table_digest))
+    try:
+        check_sizes(pack)
+    except ValueError as err:
+        raise _UnusableIndexError(str(err)) from err
+    return pack
 
 
 def encode(packs: Sequence[PackRef], entries: Iterable[bytes]) -> bytes:
@@ -216,6 +229,8 @@ def encode(packs: Sequence[PackRef], entries: Iterable[bytes]) -> bytes:
     for pack in packs:
         hook, _, digest = pack.name.partition("-")
         parts.append(
-            PACK.pack(bytes.fromhex(hook), bytes.fromhex(digest), pack.size, pack.table_size, pack.table_digest)
+            PACK.pack(
+                bytes.fromhex(hook), bytes.fromhex(digest), pack.size, pack.table_size, pack.table_digest
+            )
         )
     return b"".join(parts + rows)

@@ -1,9 +1,9 @@
-"""Manifests: the small immutable file that says what one version is and where its bytes are.
+r"""Manifests: the small immutable file that says what one version is and where its bytes are.
 
-    casreg-manifest 1 <nonce, 32 hexadecimal characters>\\n
-    <data line: materializer, parameters, entries>\\n
-    <metadata line: what the user said of it>\\n
-    <placement line: packs and runs, or the segment that holds them>\\n
+    casreg-manifest 1 <nonce, 32 hexadecimal characters>\n
+    <data line: materializer, parameters, entries>\n
+    <metadata line: what the user said of it>\n
+    <placement line: packs and runs, or the segment that holds them>\n
     <the payload itself, when it is at most 16 KiB>
 
 The identity `data` is the BLAKE3 of the data line as stored, `content` that of the data line, a line feed and the
@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import orjson
 
 from casreg import canonical
-from casreg.canonical import FORMAT
-from casreg.chunker import MAX_CHUNK
+from casreg.canonical import FORMAT, MAX_INTEGER
+from casreg.chunker import MAX_CHUNK, MIN_CHUNK
 from casreg.digest import Digest, digest_of, from_hex
 from casreg.exceptions import CorruptError, UnsupportedFormatError
 from casreg.keys import manifest_key, segment_key
@@ -35,8 +35,8 @@ from casreg.model import (
     Run,
     Stream,
 )
-from casreg.packs import RECORD
-from casreg.paths import check_path
+from casreg.packs import FRAME, check_sizes
+from casreg.paths import check_path, check_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -46,10 +46,14 @@ _T = TypeVar("_T")
 PLACEMENT_LIMIT: Final = 64 * 1024
 """A placement line longer than this moves to a segment, so that manifests stay small. A default of this writer."""
 
-_HEADER: Final = re.compile(rb"casreg-manifest ([0-9]+) ([0-9a-f]{32})")
-_SEGMENT_HEADER: Final = re.compile(rb"casreg-segment ([0-9]+) placement ([0-9a-f]{32})")
+_HEADER: Final = re.compile(rb"casreg-manifest ([1-9][0-9]{0,8}) ([0-9a-f]{32})")
+_SEGMENT_HEADER: Final = re.compile(rb"casreg-segment ([1-9][0-9]{0,8}) placement ([0-9a-f]{32})")
 _PACK_NAME: Final = re.compile(r"[0-9a-f]{16}-[0-9a-f]{64}")
 _SECTION: Final = re.compile(r"data|tree|(?:list|tree)\.[1-9]")
+_MAX_DEPTH: Final = 9
+
+MAX_LINE: Final = 16 * 1024
+"""Bytes of a line of a tree, at most: a path of 1,024 bytes takes up to 6,144, 16 chunks and their list 1,300."""
 
 
 # ------------------------------------------------------------------------------------------------ content
@@ -76,22 +80,43 @@ def encode_tree(entries: Iterable[Entry]) -> Iterator[bytes]:
 
 
 def decode_tree(data: bytes | memoryview, what: str) -> Iterator[Entry]:
-    """The entries of a tree, in order.
+    """The entries of a tree, in order. Whoever stops early has not seen everything that can be wrong with it.
 
     Raises:
         CorruptError: The bytes are not the lines of a tree.
     """
+    *lines, rest = bytes(data).split(b"\n")
+    paths: list[str] = []
     previous = b""
-    for line in bytes(data).splitlines():
-        try:
-            entry = _entry(orjson.loads(line))
-            path = entry.path.encode()
-            if path <= previous:
-                raise ValueError(f"{entry.path!r} is out of order")
-        except (KeyError, TypeError, ValueError) as err:
-            raise CorruptError(f"{what}: its tree holds a line that is no entry: {err}") from err
-        previous = path
-        yield entry
+    try:
+        for line in lines:
+            entry = _entry(_tree_line(line))
+            previous = _follows(previous, entry)
+            paths.append(entry.path)
+            yield entry
+        check_tree(paths)
+    except (KeyError, TypeError, ValueError) as err:
+        raise CorruptError(f"{what}: its tree holds a line that is no entry: {err}") from err
+    if rest:
+        raise CorruptError(f"{what}: the last line of its tree has no end")
+
+
+def _tree_line(line: bytes) -> dict[str, Any]:
+    """A line of a tree. Strict as `canonical.load`, and several times as fast where it is as writers write it."""
+    if len(line) > MAX_LINE:
+        raise ValueError(f"it has {len(line)} bytes, more than {MAX_LINE}")
+    fields = orjson.loads(line)
+    if orjson.dumps(fields) != line:
+        fields = canonical.load(line)
+    return _object(fields)
+
+
+def _follows(previous: bytes, entry: Entry) -> bytes:
+    """The bytes of the entry's path, which come after `previous`."""
+    path = entry.path.encode()
+    if path <= previous:
+        raise ValueError(f"{entry.path!r} is out of order")
+    return path
 
 
 def _entry_fields(entry: Entry) -> dict[str, object]:
@@ -122,12 +147,21 @@ def _stream(fields: Mapping[str, Any]) -> Stream:
     held = sum(chunk.size for chunk in chunks)
     if held != (LIST_RECORD * counts[-1] if counts else size):
         raise ValueError("the chunks do not sum to the size")
+    # All chunks of a stream but its last have at least MIN_CHUNK bytes. So what a reader allocates for lists is a
+    # small part of the size that it was told, however large a list a hostile writer hides in a few bytes.
+    length = size
+    for count in counts:
+        if count > length // MIN_CHUNK + 1:
+            raise ValueError(f"{count} chunks are more than {length} bytes can be cut into")
+        length = count * LIST_RECORD
+    if len(counts) > _MAX_DEPTH:
+        raise ValueError(f"lists are nested more than {_MAX_DEPTH} deep")
     return Stream(size, chunks, counts)
 
 
 def _entry(fields: Mapping[str, Any]) -> Entry:
     path = check_path(fields["path"])
-    if fields.get("folder"):
+    if _flag(fields.get("folder", False)):
         return Entry(path, folder=True)
     return Entry(path, _stream(fields), executable=_flag(fields.get("executable", False)))
 
@@ -139,13 +173,19 @@ def _content(line: bytes) -> Content:
         raise TypeError("materializer and params must be a string and an object")
     size, count = _natural(fields["size"]), _natural(fields["count"])
     if "tree" in fields:
-        return Content(materializer, params, size, count, None, _stream(fields["tree"]))
-    entries = tuple(_entry(item) for item in fields["entries"])
-    paths = [entry.path.encode() for entry in entries]
-    if len(entries) != count or any(a >= b for a, b in zip(paths, paths[1:], strict=False)):
-        raise ValueError("the entries are not sorted, or not as many as promised")
+        tree = _stream(fields["tree"])
+        if tree.size > count * MAX_LINE:
+            raise ValueError(f"a tree of {tree.size} bytes is too large for {count} entries")
+        return Content(materializer, params, size, count, None, tree)
+    entries = tuple(_entry(_object(item)) for item in fields["entries"])
+    previous = b""
+    for entry in entries:
+        previous = _follows(previous, entry)
+    if len(entries) != count:
+        raise ValueError(f"it has {len(entries)} entries and promises {count}")
     if sum(entry.stream.size for entry in entries) != size:
         raise ValueError("the entries do not sum to the size")
+    check_tree(entry.path for entry in entries)
     return Content(materializer, params, size, count, entries)
 
 
@@ -238,17 +278,21 @@ def _placement(fields: Mapping[str, Any], key: str) -> Placement:
 def _pack(item: list[Any]) -> PackRef:
     name, size, table_size, table_digest = item
     if not _PACK_NAME.fullmatch(name):
-        raise ValueError(f"{name!r} names no pack")
-    if _natural(table_size, RECORD.size) % RECORD.size or table_size >= _natural(size):
-        raise ValueError(f"the sizes of pack {name} cannot be")
-    return PackRef(name, size, table_size, from_hex(table_digest))
+        raise ValueError(f"{name!r:.100} names no pack")
+    pack = PackRef(name, _natural(size), _natural(table_size), from_hex(table_digest))
+    check_sizes(pack)
+    return pack
 
 
 def _run(item: list[Any], packs: tuple[PackRef, ...]) -> Run:
     pack, offset, length, first, count = item
-    run = Run(_natural(pack, 0, len(packs) - 1), _natural(offset), _natural(length, 1), _natural(first), count)
+    run = Run(
+        _natural(pack, 0, len(packs) - 1), _natural(offset), _natural(length, 1), _natural(first), count
+    )
     if _natural(count, 1) and offset + length > packs[pack].size:
         raise ValueError("a run reaches past the end of its pack")
+    if length < count * FRAME.size:
+        raise ValueError(f"{count} frames do not fit into {length} bytes")
     return run
 
 
@@ -300,23 +344,29 @@ def decode_manifest(data: bytes, digest: Digest, read_segment: Callable[[Digest]
     if not match:
         raise _damaged(key)
     _check_format(int(match[1]), key)
-    if len(parts) != 5:  # noqa: PLR2004 - the header, three lines and the payload
+    if len(parts) != 5:  # the header, three lines and the payload
         raise _damaged(key)
     _, data_line, metadata_line, placement_line, inline = parts
     fields = _decoded(lambda: canonical.load(placement_line), key)
     placement = _decoded(lambda: _located(fields, key, read_segment), key)
-    if placement.inline != len(inline):
+    content = _decoded(lambda: _content(data_line), key)
+    if placement.inline != len(inline) or (inline and not _is_inline(content, placement)):
         raise _damaged(key)
     identity, content_id = identities(data_line, metadata_line)
     return Manifest(
         digest=digest,
         data=identity,
         content_id=content_id,
-        content=_decoded(lambda: _content(data_line), key),
+        content=content,
         metadata=_decoded(lambda: _object(canonical.load(metadata_line)), key),
         placement=placement,
         inline=inline,
     )
+
+
+def _is_inline(content: Content, placement: Placement) -> bool:
+    """Whether the payload of a manifest can be all the bytes of its files, which is the only thing it may be."""
+    return content.tree is None and not placement.runs and placement.inline == content.size
 
 
 def _located(fields: Mapping[str, Any], key: str, read_segment: Callable[[Digest], bytes]) -> Placement:
@@ -360,15 +410,15 @@ def _damaged(key: str) -> CorruptError:
     )
 
 
-def _natural(value: object, low: int = 0, high: int = 2**53) -> int:
+def _natural(value: object, low: int = 0, high: int = MAX_INTEGER) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise ValueError(f"{value!r} is not an integer from {low} to {high}")
+        raise ValueError(f"{value!r:.80} is not an integer from {low} to {high}")
     return value
 
 
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
-        raise TypeError(f"{value!r} is neither true nor false")
+        raise TypeError(f"{value!r:.80} is neither true nor false")
     return value
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import secrets
 import struct
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from casreg import codec
@@ -152,6 +153,18 @@ class PackBuilder:
             self._buffer.extend(bytes(max(size - len(self._buffer), len(self._buffer) // 2, 4096)))
 
 
+def check_sizes(ref: PackRef) -> None:
+    """See that a pack can have these sizes, so that its table lies within it.
+
+    Raises:
+        ValueError: It cannot.
+    """
+    frames = ref.size - HEADER.size - TRAILER.size - ref.table_size
+    count, odd = divmod(ref.table_size, RECORD.size)
+    if odd or not count or frames < count * FRAME.size:
+        raise ValueError(f"a pack of {ref.size} bytes cannot have a table of {ref.table_size}: {ref.name}")
+
+
 def table_range(ref: PackRef) -> tuple[int, int]:
     """Where the table of a pack begins and ends, in bytes."""
     end = ref.size - TRAILER.size
@@ -164,14 +177,20 @@ def parse_table(ref: PackRef, data: Buffer) -> dict[Digest, Located]:
     Raises:
         CorruptError: The bytes are not the table that the placement names.
     """
-    if digest_of(data) != ref.table_digest or len(memoryview(data)) % RECORD.size:
+    records = list(RECORD.iter_unpack(data)) if len(memoryview(data)) == ref.table_size else []
+    # Where the frames begin, if they lie side by side between the header and the table, as they must.
+    places = list(accumulate((FRAME.size + record[2] for record in records), initial=HEADER.size))
+    if (
+        digest_of(data) != ref.table_digest
+        or [record[1] for record in records] != places[:-1]
+        or places[-1] != table_range(ref)[0]
+    ):
         raise CorruptError(
-            f"{key_of(ref)}: its table is damaged (BLAKE3 differs). Run `verify` to see what it touches; "
+            f"{key_of(ref)}: its table is damaged, or not that of this pack. Run `verify` to see what it touches; "
             "another copy of the registry can heal it."
         )
     return {
-        Digest(digest): Located(offset, FRAME.size + stored, size)
-        for digest, offset, stored, size in RECORD.iter_unpack(data)
+        Digest(digest): Located(offset, FRAME.size + stored, size) for digest, offset, stored, size in records
     }
 
 
