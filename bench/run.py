@@ -1,6 +1,6 @@
 """casreg beside restic, borg and mindtrace: builds the data, runs every case, prints medians, ratios and verdicts.
 
-python bench/run.py                            every case at full size; about 60 GB of free disk, an hour
+python bench/run.py                            every case at full size; 20 GB of free disk, half an hour
 python bench/run.py --quick                    every case, tiny: shows that it runs, not how fast
 python bench/run.py --case a --case b          only these
 python bench/run.py --work bench/.data         keeps the data and the large repository for the next run
@@ -10,6 +10,7 @@ python bench/run.py --install-peers            makes the environment of mindtrac
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -72,6 +73,8 @@ def _measure(chosen: argparse.Namespace, work: Path) -> tuple[Results, dict[str,
 
 def main() -> None:
     chosen = _arguments()
+    if os.name == "nt":
+        raise BenchError("the benchmark reads the accounting of Unix kernels; run it on Linux or macOS")
     if chosen.install_peers:
         install_peers(chosen.python312)
         return
