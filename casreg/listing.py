@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from casreg.exceptions import ObjectNotFoundError
 from casreg.keys import REFS, manifest_key, name_of_ref_key
-from casreg.loading import manifest_of
 from casreg.names import is_hidden
+from casreg.repository.finding import manifest_of
 from casreg.versions import Range
 
 if TYPE_CHECKING:

@@ -8,20 +8,17 @@ import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from casreg.exceptions import (
     CasregError,
-    CorruptError,
     DestinationError,
     InvalidArgumentError,
-    NotFound,
-    ObjectNotFoundError,
 )
 from casreg.fetch import StoredFolder
-from casreg.keys import manifest_key
 from casreg.materializers.calls import load_object
 from casreg.materializers.table import materializer_from
+from casreg.repository.finding import settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,11 +28,9 @@ if TYPE_CHECKING:
     from casreg.materializers.table import MaterializerLike, MaterializerTable
     from casreg.model import Manifest
     from casreg.progress import Progress, ProgressCallback
-    from casreg.refs import Entry, History
+    from casreg.refs import Entry
     from casreg.repository import Repository
     from casreg.versions import Selector, Version
-
-_T = TypeVar("_T")
 
 PATH_IDS: Final = frozenset({"path.file/1", "path.folder/1"})
 """Materializers whose objects are files on disk: they have to be put somewhere."""
@@ -84,73 +79,6 @@ class LoadOptions:
     allow_pickle: bool
     progress: ProgressCallback | None
     scratch: Callable[[], Path]
-
-
-def select(repository: Repository, name: str, selector: Selector) -> tuple[Version, Entry]:
-    """The version that `selector` means now, and what the ref says of it.
-
-    Raises:
-        ObjectNotFoundError: There is none. Says what there is.
-        CorruptError: The ref is damaged.
-        StorageError: It cannot be read.
-    """
-
-    def ask(history: History | None) -> tuple[Version, Entry]:
-        if history is None:
-            raise ObjectNotFoundError(f"there is no object {name!r} in {repository.backend.location}")
-        return history.select(selector)
-
-    return repository.refs.ask(name, ask)
-
-
-def manifest_of(repository: Repository, name: str, selector: Selector) -> tuple[Version, Entry, Manifest]:
-    """The version, its entry, and its manifest.
-
-    Raises:
-        ObjectNotFoundError: There is no such version.
-        CorruptError: The ref or the manifest is damaged, missing, or not the ref's.
-        StorageError: It cannot be read.
-    """
-    return settled(repository, name, selector, lambda version, entry, manifest: (version, entry, manifest))
-
-
-def settled(
-    repository: Repository, name: str, selector: Selector, use: Callable[[Version, Entry, Manifest], _T]
-) -> _T:
-    """What `use` makes of a version; begun anew with the ref as it is then if data is missing because it moved on.
-
-    `use` either returns something whole or raises, so that two contents are never mixed (`protocol.md`, "Readers").
-
-    Raises:
-        CorruptError: Data is missing, and the ref still says that it should be there.
-    """
-    version, entry = select(repository, name, selector)
-    while True:
-        try:
-            manifest = checked(repository.manifest(entry.manifest), entry, name, version)
-            return use(version, entry, manifest)
-        except NotFound as err:
-            missing = err
-        version, again = select(repository, name, selector)
-        if again.manifest == entry.manifest:
-            raise CorruptError(
-                f"{name}@{version} needs data that is not there ({missing}). Another copy of the registry can heal it."
-            ) from missing
-        entry = again
-
-
-def checked(manifest: Manifest, entry: Entry, name: str, version: Version) -> Manifest:
-    """The manifest, if it is the one that the ref means.
-
-    Raises:
-        CorruptError: It is another version's.
-    """
-    if manifest.content_id != entry.content or manifest.data != entry.data:
-        raise CorruptError(
-            f"{manifest_key(entry.manifest)} is not what the ref of {name}@{version} says it is. "
-            "Another copy of the registry can heal it."
-        )
-    return manifest
 
 
 def load(repository: Repository, name: str, selector: Selector, options: LoadOptions) -> object:

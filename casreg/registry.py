@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from casreg import remembered
 from casreg.exceptions import InvalidArgumentError, InvalidMetadataError, ObjectNotFoundError
 from casreg.listing import describe, list_names, list_versions
-from casreg.loading import LoadOptions, load, select
+from casreg.loading import LoadOptions, load
 from casreg.locations import open_backend
 from casreg.materializers.builtin import BUILTIN
 from casreg.materializers.calls import materialize
@@ -22,6 +22,7 @@ from casreg.materializers.table import MaterializerTable
 from casreg.names import parse_key
 from casreg.repository import Draft, Repository
 from casreg.repository.editing import annotate, delete, tag, undelete, untag
+from casreg.repository.finding import select
 from casreg.versions import Latest, check_tag, parse_selector, parse_version
 
 if TYPE_CHECKING:
