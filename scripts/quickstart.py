@@ -35,7 +35,7 @@ def main() -> None:
     )
 
     print(ROW.format("object", "version", "size", "stored anew", "time", ""))
-    expected: dict[str, np.ndarray[Any, Any]] = {}
+    expected: dict[str, Any] = {}
 
     def save(name: str, value: object, answer: np.ndarray[Any, Any], what: str) -> None:
         began = time.perf_counter()
@@ -72,7 +72,7 @@ def main() -> None:
     print("What was there already, from a version before or an earlier run, is stored once.")
 
 
-def load_in_new_process(expected: dict[str, np.ndarray[Any, Any]]) -> None:
+def load_in_new_process(expected: dict[str, Any]) -> None:
     """Load every version in an interpreter that knows nothing but the folder, and compare exactly.
 
     Raises:
