@@ -85,7 +85,7 @@ class Registry:
         self._table = MaterializerTable(BUILTIN)
         self._classes = ClassTable()
         self._open: tuple[int, Repository] | None = None
-        self._scratch: Path | None = None
+        self._scratch: tuple[int, Path] | None = None
 
     @property
     def backend(self) -> Backend:
@@ -416,10 +416,12 @@ class Registry:
 
     def _scratch_folder(self) -> Path:
         """A new folder for a loaded path. It goes with this Registry, in the process that made it."""
-        if self._scratch is None or not self._scratch.is_dir():
-            self._scratch = Path(tempfile.mkdtemp(prefix="casreg-"))
-            weakref.finalize(self, _remove, os.getpid(), self._scratch)
-        return Path(tempfile.mkdtemp(dir=self._scratch))
+        pid = os.getpid()
+        scratch = self._scratch
+        if scratch is None or scratch[0] != pid or not scratch[1].is_dir():
+            scratch = self._scratch = pid, Path(tempfile.mkdtemp(prefix="casreg-"))
+            weakref.finalize(self, _remove, *scratch)
+        return Path(tempfile.mkdtemp(dir=scratch[1]))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_open": None, "_scratch": None, "_progress": None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pytest
@@ -221,7 +221,7 @@ def test_materializer_of_the_call(registry: Registry) -> None:
 class Reversed:
     """Saves bytes from their end to their beginning."""
 
-    id = "test.reversed/1"
+    id: ClassVar[str] = "test.reversed/1"
     types: tuple[type | str, ...] = ()
 
     def save(self, obj: object, folder: OutFolder) -> None:
