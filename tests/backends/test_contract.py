@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
-
-import pytest
 
 from casreg.backends.local import LocalBackend
 from casreg.backends.memory import MemoryBackend
