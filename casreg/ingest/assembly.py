@@ -148,7 +148,7 @@ def _inline(request: Request, files: Sequence[folders.Entry], size: int) -> Inge
             source = _source(file, {}, None)
             try:
                 source.open()
-                data = source.read(0, source.size, memoryview(bytearray(source.size)))
+                data = source.read(0, source.size, memoryview(bytearray(source.size)))  # a copy of our own
                 source.close()
             finally:
                 source.abandon()

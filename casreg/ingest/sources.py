@@ -62,7 +62,7 @@ class Source(Protocol):
         ...
 
     def read(self, start: int, stop: int, scratch: memoryview) -> memoryview:
-        """The bytes `start` to `stop`: a view of the source's own memory, or of `scratch` (at least as large)."""
+        """The bytes `start` to `stop`, in `scratch` (at least as large), which nobody else changes."""
         ...
 
     def close(self) -> None:
@@ -75,12 +75,12 @@ class Source(Protocol):
 
 
 class MemorySource:
-    """Bytes in memory: the concatenation of some buffers, never copied as a whole."""
+    """Bytes in memory: the concatenation of some buffers, copied piece by piece."""
 
     known: Sequence[Chunk] | None = None
 
     def __init__(self, buffers: Sequence[Buffer]) -> None:
-        """The buffers must be contiguous and stay unchanged."""
+        """The buffers must be contiguous. One that changes meanwhile gives a mixture, though a consistent one."""
         self._views = [view for view in (memoryview(b).cast("B") for b in buffers) if len(view)]
         self.size = sum(map(len, self._views))
 
@@ -88,12 +88,14 @@ class MemorySource:
         """Nothing to do."""
 
     def read(self, start: int, stop: int, scratch: memoryview) -> memoryview:
-        """A view where one buffer holds it all, else a copy in `scratch`."""
+        """A copy in `scratch`, so that what is hashed is what is stored.
+
+        Were the caller's own memory hashed, and compressed a moment later, an array that somebody changed in between
+        would leave a chunk under the digest of other bytes, and every later save of those would build on it.
+        """
         begin, filled = 0, 0
         for view in self._views:
             end = begin + len(view)
-            if begin <= start and stop <= end:
-                return view[start - begin : stop - begin]
             if start < end and begin < stop:
                 piece = view[max(start - begin, 0) : min(stop, end) - begin]
                 scratch[filled : filled + len(piece)] = piece
