@@ -25,7 +25,7 @@ def list_names(repository: Repository) -> list[str]:
         CorruptError: A ref is damaged.
         StorageError: The place cannot be read.
     """
-    return sorted(name for name in _names(repository) if _lives(repository, name))
+    return sorted(name for name in _names(repository) if repository.refs.lives(name))
 
 
 def _names(repository: Repository) -> Iterator[str]:
@@ -33,10 +33,6 @@ def _names(repository: Repository) -> Iterator[str]:
         name = name_of_ref_key(info.key)
         if name is not None and not is_hidden(name):  # what casreg did not name is not casreg's
             yield name
-
-
-def _lives(repository: Repository, name: str) -> bool:
-    return repository.refs.ask(name, lambda history: history is not None and history.latest() is not None)
 
 
 def list_versions(repository: Repository, name: str, selector: Selector | None) -> list[str]:

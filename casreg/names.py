@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from string import ascii_lowercase, ascii_uppercase, digits
 from typing import Final
 
 from casreg.exceptions import InvalidNameError
@@ -40,6 +41,15 @@ _NAME_UNDERSCORE: Final = re.compile(rf"{_SEGMENT_UNDERSCORE}(?::{_SEGMENT_UNDER
 _HIDDEN: Final = re.compile(r"~[a-z](?:[a-z0-9-]*[a-z0-9])?")
 _DEVICE: Final = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?")
 _ENCODED_UNIT: Final = re.compile(r"![a-z_]|[a-z0-9.~_-]")
+_ENCODED: Final = str.maketrans(
+    {":": "_", "_": "!_", **{upper: "!" + upper.lower() for upper in ascii_uppercase}}
+)
+_DECODED: Final = {
+    **{plain: plain for plain in ascii_lowercase + digits + ".~-"},
+    **{"!" + lower: lower.upper() for lower in ascii_lowercase},
+    "_": ":",
+    "!_": "_",
+}
 _RULE: Final = (
     "a name is segments joined by ':', each of ASCII letters, digits, '.' and '-', "
     "beginning and ending with a letter or digit"
@@ -128,28 +138,14 @@ def decode_name(encoded: str) -> str | None:
         return None
     body = encoded.removeprefix("!!")
     # What is no unit falls out here, and then the name does not encode to the same again.
-    name = "".join(_decode_unit(unit) for unit in _ENCODED_UNIT.findall(body))
+    name = "".join([_DECODED[unit] for unit in _ENCODED_UNIT.findall(body)])
     is_name = _HIDDEN.fullmatch(name) or _NAME_UNDERSCORE.fullmatch(name)
     return name if is_name and _encode(name) == encoded else None
 
 
 def _encode(name: str) -> str:
-    encoded = "".join(_encode_character(character) for character in name)
+    encoded = name.translate(_ENCODED)
     return f"!!{encoded}" if _DEVICE.fullmatch(encoded) else encoded
-
-
-def _encode_character(character: str) -> str:
-    if character == ":":
-        return "_"
-    if character == "_" or "A" <= character <= "Z":
-        return "!" + character.lower()
-    return character
-
-
-def _decode_unit(unit: str) -> str:
-    if unit == "_":
-        return ":"
-    return unit[1:].upper() if unit.startswith("!") else unit
 
 
 def _encoded_size(name: str) -> int:

@@ -23,11 +23,12 @@ from casreg.exceptions import (
     CommitConflictError,
     CorruptError,
     InvalidArgumentError,
+    NotFound,
     ObjectNotFoundError,
     StorageError,
 )
 from casreg.keys import ref_key
-from casreg.refs.document import Ref
+from casreg.refs.document import Ref, has_inline_version
 from casreg.refs.fencing import Fence, FenceReader
 from casreg.refs.history import History
 from casreg.refs.landing import REFUSALS, Held, Write, land, read_held
@@ -132,6 +133,26 @@ class Refs:
             StorageError: As `read`.
         """
         return self._settled(name, self.read(name), lambda held: question(held.history if held else None))
+
+    def lives(self, name: str) -> bool:
+        """Whether `name` has a live version, with as little work as that takes: a listing asks it of every name.
+
+        What the ref says of its versions is not looked at where one stands in the ref itself.
+
+        Raises:
+            InvalidNameError: It is no name.
+            CorruptError: The ref is damaged, or that of another name.
+            UnsupportedFormatError: The ref has another format.
+            StorageError: It cannot be read.
+        """
+        key = ref_key(name)
+        try:
+            data = self._backend.get(key).data
+        except NotFound:
+            return False
+        if has_inline_version(data, name, f"{key} in {self._backend.location}"):
+            return True
+        return self.ask(name, lambda history: history is not None and history.latest() is not None)
 
     def commit(
         self, name: str, change: Callable[[Attempt], History | None], *, create: bool = True

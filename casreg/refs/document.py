@@ -172,6 +172,20 @@ class Ref:
         check_requires({"requires": list(self.requires)}, f"the ref of {self.name}")
 
 
+def has_inline_version(data: bytes, name: str, what: str) -> bool:
+    """Whether the stored form of the ref of `name` itself has a live version.
+
+    Raises:
+        CorruptError: The bytes are damaged, or are the ref of another name.
+        UnsupportedFormatError: Another format.
+    """
+    body = unseal(data, what)
+    check_format(body, what)
+    if body.get("name") != name:
+        raise damaged(what, f"it is the ref of {body.get('name')!r:.80}")
+    return bool(body.get("versions"))
+
+
 def _to_json(ref: Ref) -> dict[str, Any]:
     records = ref.records.items()
     return {
