@@ -40,7 +40,7 @@ PACK: Final = struct.Struct("<8s32sQQ32s")
 ENTRY: Final = 12
 _PREFIX_BYTES: Final = 8
 _BUCKET: Final = 256
-_READ_WHOLE: Final = 1024 * 1024
+_STEP: Final = 4 * 1024 * 1024
 _SPARSE: Final = 64
 _MAX_BITS: Final = 24
 
@@ -89,9 +89,9 @@ class Index:
         wanted = sorted(digests)
         if not wanted:
             return
-        for key, size in self._files():
+        for key, _ in self._files():
             try:
-                found = list(self._find_in(self._file(key), size, wanted))
+                found = list(self._find_in(self._file(key), wanted))
             except (_UnusableIndexError, StorageError) as err:
                 log.debug("index file %s is not used: %s", key, err)
                 continue
@@ -132,22 +132,24 @@ class Index:
             found = self._open[key] = _File(key, packs, bits, entries, fanout)
         return found
 
-    def _find_in(self, file: _File, size: int, wanted: Sequence[Digest]) -> Iterator[tuple[Digest, PackRef]]:
-        whole: bytes | None = None
-        if size <= _READ_WHOLE or len(wanted) * _SPARSE > file.entries:
-            whole = self._backend.get(file.key, file.entries_at).data
+    def _find_in(self, file: _File, wanted: Sequence[Digest]) -> Iterator[tuple[Digest, PackRef]]:
+        """`wanted` is sorted, as the entries are, so that where many are sought the file is read once, in steps."""
+        stride = _STEP if len(wanted) * _SPARSE > file.entries else 0
+        window, begin = b"", 0
         for digest in wanted:
             first, last = file.bucket(digest)
-            if whole is not None:
-                bucket = whole[first * ENTRY : last * ENTRY]
-            else:
-                start = file.entries_at + first * ENTRY
-                bucket = self._backend.get(file.key, start, start + (last - first) * ENTRY).data
+            low, high = first * ENTRY, last * ENTRY
+            if low < begin or high > begin + len(window):
+                begin = low
+                stop = min(max(high, low + stride), file.entries * ENTRY)
+                window = self._backend.get(file.key, file.entries_at + low, file.entries_at + stop).data
             prefix = digest[:_PREFIX_BYTES]
-            for at in range(0, len(bucket), ENTRY):
-                if bucket[at : at + _PREFIX_BYTES] == prefix:
-                    number = int.from_bytes(bucket[at + _PREFIX_BYTES : at + ENTRY], "big")
+            at = window.find(prefix, low - begin, high - begin)
+            while at >= 0:
+                if (begin + at) % ENTRY == 0:
+                    number = int.from_bytes(window[at + _PREFIX_BYTES : at + ENTRY], "big")
                     yield digest, self._pack(file, number)
+                at = window.find(prefix, at + 1, high - begin)
 
     def _pack(self, file: _File, number: int) -> PackRef:
         found = self._packs.get((file.key, number))
