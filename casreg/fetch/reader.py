@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -41,8 +40,12 @@ class VersionReader:
         self._progress = progress
         self._key = manifest_key(manifest.digest)
         self._done = Progress("load", name, 0, manifest.content.size, 0, 0)
+        # Not `cached_property`: in Python 3.11 it holds one lock for all readers of the process while it computes.
+        self._known_entries: tuple[Entry, ...] | None = None
+        self._known_numbers: dict[str, int] | None = None
+        self._known_firsts: list[list[int]] | None = None
 
-    @cached_property
+    @property
     def entries(self) -> tuple[Entry, ...]:
         """All files and empty folders, sorted by path.
 
@@ -50,6 +53,11 @@ class VersionReader:
             CorruptError: The tree is damaged.
             NotFound: A pack is gone.
         """
+        if self._known_entries is None:
+            self._known_entries = self._read_entries()
+        return self._known_entries
+
+    def _read_entries(self) -> tuple[Entry, ...]:
         content = self._manifest.content
         if content.tree is None:
             return content.entries or ()
@@ -61,18 +69,22 @@ class VersionReader:
             raise CorruptError(f"{self._key}: its tree has not the entries that it promises")
         return entries
 
-    @cached_property
+    @property
     def _numbers(self) -> dict[str, int]:
-        return {entry.path: number for number, entry in enumerate(self.entries)}
+        if self._known_numbers is None:
+            self._known_numbers = {entry.path: number for number, entry in enumerate(self.entries)}
+        return self._known_numbers
 
-    @cached_property
+    @property
     def _firsts(self) -> list[list[int]]:
         """For each level, the number in its section at which each entry's chunks begin."""
-        depth = max((entry.stream.depth for entry in self.entries), default=0)
-        return [
-            list(accumulate((entry.stream.count(level) for entry in self.entries), initial=0))
-            for level in range(depth + 1)
-        ]
+        if self._known_firsts is None:
+            depth = max((entry.stream.depth for entry in self.entries), default=0)
+            self._known_firsts = [
+                list(accumulate((entry.stream.count(level) for entry in self.entries), initial=0))
+                for level in range(depth + 1)
+            ]
+        return self._known_firsts
 
     def find(self, path: str) -> Entry | None:
         """The entry with this path, or None."""
