@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from casreg.backends.local import LocalBackend
-from casreg.exceptions import NotFound
+from casreg.exceptions import Conflict, NotFound
 from casreg.testing import CrashRecorder, CrashStateError, replay_crashes
 
 if TYPE_CHECKING:
@@ -105,6 +105,45 @@ def test_a_delete_that_returned_is_for_ever(tmp_path: Path) -> None:
         if "deleted" in marks:
             assert left["packs/00/a"] is None
             assert left["packs/01/b"] is None
+
+    replay_crashes(recorder, tmp_path / "crashes", check)
+
+
+def test_a_swap_makes_durable_what_was_written_without(tmp_path: Path) -> None:
+    """By the same handle, before it: when anybody can see the swap, everything before it is there to stay."""
+    recorder, backend = recorded(tmp_path)
+    token = backend.create("refs/r", b"0", durable=False)
+    for number in (1, 2):
+        backend.create(f"manifests/{number:02d}/m", b"manifest " * number, durable=False)
+        backend.create(f"packs/ab/{number}", b"pack", durable=False)
+        token = backend.swap("refs/r", b"%d" % number, token)
+        recorder.mark(str(number))
+
+    def check(folder: Path, marks: tuple[str, ...]) -> None:
+        state = int(read(at(folder), "refs/r") or 0)
+        assert state >= len(marks)
+        for number in range(1, state + 1):
+            assert read(at(folder), f"manifests/{number:02d}/m") == b"manifest " * number
+            assert read(at(folder), f"packs/ab/{number}") == b"pack"
+
+    assert replay_crashes(recorder, tmp_path / "crashes", check) > 100
+
+
+def test_a_failed_swap_postpones_nothing_for_ever(tmp_path: Path) -> None:
+    """What was written before a swap that conflicts is durable with the next one."""
+    recorder, backend = recorded(tmp_path)
+    token = backend.create("refs/r", b"0", durable=False)
+    backend.create("packs/ab/1", b"pack", durable=False)
+    other = LocalBackend(backend.root, file_system=recorder)
+    new = other.swap("refs/r", b"1", token)
+
+    with pytest.raises(Conflict):
+        backend.swap("refs/r", b"2", token)
+    backend.swap("refs/r", b"3", new)
+    recorder.mark("swapped")
+
+    def check(folder: Path, marks: tuple[str, ...]) -> None:
+        assert not marks or read(at(folder), "packs/ab/1") == b"pack"
 
     replay_crashes(recorder, tmp_path / "crashes", check)
 

@@ -456,6 +456,40 @@ def test_a_publish_flushes_twice_and_makes_no_folder_again(tmp_path: Path) -> No
     assert files.calls == ["create_file", "write", "link"]
 
 
+def test_what_is_not_durable_at_once_is_flushed_by_one_swap(tmp_path: Path) -> None:
+    """Each folder once, however much was written there, and by the next swap no more."""
+    files = CountingSyncs()
+    backend = LocalBackend(tmp_path, file_system=files)
+    token = backend.create("refs/r", b"1")
+    for number in range(5):
+        backend.create(f"packs/ab/{number}", b"1", durable=False)
+    files.calls.clear()
+    token = backend.swap("refs/r", b"2", token)
+    above = ["sync_folder"] * 2  # that of `packs`, and that of `packs/ab`, which are new
+    assert files.calls == [
+        "create_file",
+        "write",
+        "sync_file",
+        *above,
+        "sync_folder",
+        "replace",
+        "sync_folder",
+    ]
+    files.calls.clear()
+    backend.swap("refs/r", b"3", token)
+    assert files.calls == ["create_file", "write", "sync_file", "replace", "sync_folder"]
+
+
+def test_a_folder_that_was_removed_stops_no_swap(tmp_path: Path) -> None:
+    """What somebody removed cannot be flushed, and need not be."""
+    backend = LocalBackend(tmp_path)
+    token = backend.create("refs/r", b"1")
+    backend.create("packs/ab/1", b"1", durable=False)
+    shutil.rmtree(tmp_path / "packs")
+    backend.swap("refs/r", b"2", token)
+    assert backend.get("refs/r").data == b"2"
+
+
 def test_large_data_is_written_without_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The system gets the caller's own memory."""
     seen: list[object] = []

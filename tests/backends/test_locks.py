@@ -209,24 +209,24 @@ def test_an_existing_key_is_told_only_when_it_is_durable(tmp_path: Path, locks: 
 
 @pytest.fixture
 def child_pid() -> Iterator[list[int]]:
-    """Forked children, waited for when the test is over."""
+    """Forked children, ended when the test is over."""
     pids: list[int] = []
     yield pids
     for pid in pids:
+        os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_does_not_keep_a_lock_of_its_parent(locks: ShardLocks, child_pid: list[int]) -> None:
     """It inherits the open file, but gives it back: the lock is its parent's alone, and free with it."""
-    ready, go = os.pipe(), os.pipe()
+    ready = os.pipe()
     lock = locks.hold(7)
     lock.__enter__()
     pid = os.fork()
     if not pid:  # the child waits until its parent is done with its test
         os.write(ready[1], b"x")
-        os.read(go[0], 1)
-        os._exit(0)
+        signal.pause()
     child_pid.append(pid)
     os.read(ready[0], 1)
     with locks.try_hold(7) as held:
@@ -239,8 +239,7 @@ def test_a_forked_child_does_not_keep_a_lock_of_its_parent(locks: ShardLocks, ch
         assert held
     with pytest.raises(portalocker.LockException):
         lock.__exit__(None, None, None)
-    os.write(go[1], b"x")
-    for fd in (*ready, *go):
+    for fd in ready:
         os.close(fd)
 
 

@@ -144,8 +144,9 @@ class LocalBackend:
     def create(self, key: str, data: Buffer, *, durable: bool = True) -> Token:
         """See `Backend.create`.
 
-        With `durable=False` the folder is not flushed, so the key may be gone after a power failure. Its bytes
-        are flushed all the same, if there are any: otherwise the key could be there with other bytes.
+        With `durable=False` the folder is not flushed, so the key may be gone after a power failure, until the
+        next `swap` by the same handle: that flushes it before anybody can see what it swaps. The bytes are
+        flushed all the same, if there are any: otherwise the key could be there with other bytes.
 
         A body of a mebibyte or more under a key that ends in 64 hexadecimal characters is taken to be named by
         its own BLAKE3, as all of casreg's data is: that is the token, and nothing is hashed twice.
@@ -169,7 +170,7 @@ class LocalBackend:
                     # Under the lock, so that whoever wrote it has flushed the folder too.
                     if self._files.exists(path):
                         raise self._exists(path)
-            self._publish(key, body, publish, durable=durable)
+            self._publish(key, body, publish, durable=durable, commit=False)
 
         self._twice(attempt, path)
         return Token(key[-64:]) if len(body) >= _LARGE and _ENDS_IN_DIGEST.search(key) else _token_of(body)
@@ -194,7 +195,7 @@ class LocalBackend:
         def attempt() -> None:
             if not self._is_read_locked(key):
                 self._check_state(path, expected)  # who has lost already need not write
-            self._publish(key, body, publish, durable=True)
+            self._publish(key, body, publish, durable=True, commit=True)
 
         self._twice(attempt, path)
         return _token_of(body)
@@ -260,8 +261,12 @@ class LocalBackend:
         publish: Callable[[temporary.TemporaryFile], None],
         *,
         durable: bool,
+        commit: bool,
     ) -> None:
-        """Write `body` to a temporary file, then `publish` it under the key's lock and flush its folder."""
+        """Write `body` to a temporary file, then `publish` it under the key's lock and flush its folder.
+
+        `commit` makes durable, before that, what was written without.
+        """
         number = next(self._publishes)
         if self._ready_in != os.getpid():
             self._make_ready()
@@ -275,13 +280,18 @@ class LocalBackend:
             file.write(body, durable=durable or bool(body))
             if durable:
                 self._folders.make_durable(folder)
+            flushed = self._folders.flush_postponed(but=folder) if commit else ()
             with self._locks.hold(shard):
                 publish(file)
                 if durable:
-                    self._files.sync_folder(f"{self._root}/{folder}")
+                    self._folders.flush(folder)
+                else:
+                    # Under the lock, so that whoever is told that it exists also flushes it.
+                    self._folders.postpone(folder)
         except BaseException:
             file.remove()
             raise
+        self._folders.settle(flushed)
 
     def _make_ready(self) -> None:
         """What the first write of a process does: make folders, warn, clean up."""

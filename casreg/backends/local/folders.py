@@ -4,11 +4,16 @@ A new folder is durable once its parent is flushed.  Whoever publishes in a fold
 another process made it a moment ago and has not come to the flush; so each handle flushes the parent of every
 folder once, before it first relies on it, and remembers.  `locks/` is made last: where it exists, the path down
 to the repository is durable already.
+
+A name that need not be durable at once is *postponed*: its folder is flushed by the next `swap`, before anybody
+can see what that swap writes.  Journals then have it on the disk already, with the bytes of the swap, and the
+flush costs next to nothing.
 """
 
 from __future__ import annotations
 
 import os
+from itertools import count
 from typing import TYPE_CHECKING
 
 from casreg.backends.local import locks
@@ -32,6 +37,8 @@ class Folders:
         self._root = root
         self._made: set[str] = set()
         self._durable: set[str] = set()
+        self._postponed: dict[int, str] = {}
+        self._numbers = count()
 
     def prepare(self) -> None:
         """Make the repository's own folders (root, `tmp/`, `locks/`) if they are missing.
@@ -73,6 +80,42 @@ class Folders:
         self.make_durable(above)
         self._files.sync_folder(f"{self._root}/{above}" if above else self._root)
         self._durable.add(folder)
+
+    def flush(self, folder: str) -> None:
+        """Flush the names in `folder`.
+
+        Raises:
+            OSError: The system refuses; `FileNotFoundError` if the folder was removed.
+        """
+        self._files.sync_folder(f"{self._root}/{folder}")
+
+    def postpone(self, folder: str) -> None:
+        """A name was made in `folder`, and is to be flushed with the next swap."""
+        self._postponed[next(self._numbers)] = folder
+
+    def flush_postponed(self, *, but: str) -> tuple[int, ...]:
+        """Flush what was postponed so far, all but the names in one folder, and everything above those folders.
+
+        Returns:
+            What to give to `settle` when the folder that was left out is flushed too. Until then another thread
+            that swaps flushes it all once more: it must not rely on a flush that has not ended.
+
+        Raises:
+            OSError: The system refuses.
+        """
+        postponed = dict(self._postponed)
+        for folder in sorted(set(postponed.values()) - {but}):
+            try:
+                self.make_durable(folder)
+                self.flush(folder)
+            except FileNotFoundError:
+                continue  # somebody removed the folder, with everything in it
+        return tuple(postponed)
+
+    def settle(self, flushed: tuple[int, ...]) -> None:
+        """Forget what was postponed and is now flushed."""
+        for number in flushed:
+            self._postponed.pop(number, None)
 
     def forget(self) -> None:
         """Somebody removed folders: look at all of them again."""
