@@ -49,7 +49,7 @@ class DiskFile:
     """
 
     path: str
-    source: Path
+    source: str
     executable: bool
     stat: os.stat_result
 
@@ -108,14 +108,13 @@ class Outgoing:
 
     def add_file(self, path: str, source: Path) -> None:
         """See `OutFolder.add_file`. A symbolic link is followed: the caller named it."""
-        _place(self._entries, _disk_file(check_own_path(path), Path(source), _stat(Path(source))))
+        _place(self._entries, _disk_file(check_own_path(path), os.fspath(source), _stat(os.fspath(source))))
 
     def add_tree(self, source: Path) -> None:
         """See `OutFolder.add_tree`. Symbolic links inside are refused; `source` itself may be one."""
-        source = Path(source)
-        if not stat.S_ISDIR(_stat(source).st_mode):
+        if not stat.S_ISDIR(_stat(os.fspath(source)).st_mode):
             raise UnsupportedSourceError(f"{source} is not a folder")
-        for entry in _walk(source, ""):
+        for entry in _walk(os.fspath(source), ""):
             _place(self._entries, entry)
 
     def __truediv__(self, path: str) -> Path:
@@ -137,7 +136,7 @@ class Outgoing:
         """
         found = dict(self._entries)
         if self._temporary is not None:
-            for entry in _walk(Path(self._temporary.name), ""):
+            for entry in _walk(self._temporary.name, ""):
                 _place(found, entry)
         for path in found:
             for end in (at for at, sign in enumerate(path) if sign == "/"):
@@ -170,16 +169,16 @@ def _place(entries: dict[str, Entry], entry: Entry) -> None:
     entries[entry.path] = entry
 
 
-def _stat(source: Path) -> os.stat_result:
+def _stat(source: str) -> os.stat_result:
     try:
-        return source.stat()
+        return os.stat(source)
     except (FileNotFoundError, NotADirectoryError) as err:
         raise SourceNotFoundError(f"there is nothing at {source}") from err
     except (OSError, ValueError) as err:  # ValueError: a NUL in the name
         raise UnsupportedSourceError(f"{source} cannot be read: {err}") from err
 
 
-def _disk_file(path: str, source: Path, found: os.stat_result) -> DiskFile:
+def _disk_file(path: str, source: str, found: os.stat_result) -> DiskFile:
     if not stat.S_ISREG(found.st_mode):
         raise UnsupportedSourceError(
             f"{source} is {_kind(found.st_mode)}; only regular files and folders can be saved"
@@ -201,7 +200,7 @@ def _kind(mode: int) -> str:
     return next((name for test, name in names if test(mode)), "not a regular file")
 
 
-def _walk(folder: Path, prefix: str) -> Iterator[Entry]:
+def _walk(folder: str, prefix: str) -> Iterator[Entry]:
     """Every file below `folder`, and every folder there that is empty; `prefix` is the stored path of `folder`."""
     pending = [(folder, prefix)]
     while pending:
@@ -224,7 +223,7 @@ def _walk(folder: Path, prefix: str) -> Iterator[Entry]:
                     f"links replaced by what they point to (`shutil.copytree(source, copy)` makes one)"
                 )
             if item.is_dir(follow_symlinks=False):
-                pending.append((Path(item.path), path + "/"))
+                pending.append((item.path, path + "/"))
             else:
                 # Not DirEntry.stat: on Windows it has neither inode nor device.
-                yield _disk_file(path, Path(item.path), _stat(Path(item.path)))
+                yield _disk_file(path, item.path, _stat(item.path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from casreg.exceptions import MaterializationError, NoMaterializerError
+from casreg.exceptions import NoMaterializerError
 from casreg.materializers.classes import dotted
 from casreg.materializers.tree.files import dump, load
 from casreg.materializers.tree.objects.names import MODULE_OF
@@ -42,6 +42,4 @@ class SklearnEstimator:
 
     def load(self, folder: InFolder, cls: type | None) -> object:
         """See `Materializer.load`."""
-        if SKLEARN not in folder.params and not folder.trusted:
-            raise MaterializationError("the stored estimator does not say which scikit-learn saved it")
         return load(folder, FILE, cls)

@@ -104,7 +104,7 @@ def stored(
         if isinstance(entry, MemoryFile):
             files[entry.path] = b"".join(bytes(memoryview(buffer).cast("B")) for buffer in entry.buffers)
         elif isinstance(entry, DiskFile):
-            files[entry.path] = entry.source.read_bytes()
+            files[entry.path] = Path(entry.source).read_bytes()
             executable += [entry.path] if entry.executable else []
         else:
             empty.append(entry.path)

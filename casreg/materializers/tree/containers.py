@@ -107,9 +107,10 @@ def encode_defaultdict(encoder: Encoder, value: Any) -> JSON:
 def decode_defaultdict(decoder: Decoder, node: JSON) -> defaultdict[object, object]:
     """What `encode_defaultdict` tags."""
     name, pairs = decoder.items(node, 2)
-    if name is not None and name not in _FACTORIES:
+    factory = None if name is None else _FACTORIES.get(decoder.text(name))
+    if name is not None and factory is None:
         decoder.fail("the name of a builtin class", name)
-    return defaultdict(None if name is None else _FACTORIES[name], decode_pairs(decoder, pairs))
+    return defaultdict(factory, decode_pairs(decoder, pairs))
 
 
 def decode_counter(decoder: Decoder, node: JSON) -> Counter[object]:

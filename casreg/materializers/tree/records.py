@@ -126,7 +126,7 @@ def decode_enum(decoder: Decoder, node: JSON) -> object:
     """What `encode_enum` tags as `$enum`."""
     key, name = decoder.items(node, 2)
     cls = cast("type[enum.Enum]", _class(decoder, key, "enum"))
-    if name not in cls.__members__:
+    if decoder.text(name) not in cls.__members__:
         raise MaterializationError(
             f"the stored value is {dotted(cls)}[{name!r}], which the class has no longer"
         )

@@ -37,6 +37,7 @@ _CHECKS: Final[dict[str, Callable[[Any], None]]] = {
     **dict.fromkeys(_NEIGHBORS.split(), checks_data.neighbors),
     "KMeans": checks_data.centers,
     "MiniBatchKMeans": checks_data.centers,
+    "NMF": checks_data.factors,
     "OneHotEncoder": checks_data.one_hot,
     "TargetEncoder": checks_data.target_encoder,
     "CountVectorizer": checks_data.vocabulary,

@@ -86,6 +86,19 @@ def centers(value: Any) -> None:
     )
     require(value, "the shape of the centers", holds=fits)
     count(value, "_n_threads", 1)
+    if has(value, "_counts"):
+        require(
+            value, "one weight for each center", holds=array(value, "_counts", "f").shape == (len(found),)
+        )
+
+
+def factors(value: Any) -> None:
+    """The solver takes the number of components for the shape of what it computes from them."""
+    if has(value, "components_"):
+        shape = (count(value, "_n_components", 1), count(value, "n_features_in_", 1))
+        require(
+            value, "the shape of the components", holds=array(value, "components_", "f", 2).shape == shape
+        )
 
 
 def one_hot(value: Any) -> None:

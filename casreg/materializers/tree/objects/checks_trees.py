@@ -41,9 +41,16 @@ def forest(value: Any) -> None:
             holds=isinstance(tree, BaseDecisionTree) and has(tree, "tree_"),
         )
     if type(value).__name__ == "IsolationForest":
-        # Its trees may see some of the features only, which it picks by index for them.
+        # Its trees may see some of the features only, which it picks by index for them, and checks no more.
         chosen = own(value, "estimators_features_")
         require(value, "not the features of each tree", holds=len(chosen) == len(trees))
+        picked = count(value, "_max_features", 1)
+        for tree, columns in zip(trees, chosen, strict=True):
+            require(
+                value,
+                "the features of a tree",
+                holds=tree.tree_.n_features == len(columns) == picked <= features,
+            )
         return
     require(
         value, "a tree has other features", holds=all(tree.tree_.n_features == features for tree in trees)
@@ -136,12 +143,20 @@ def _preprocessor(value: Any, features: int) -> None:
     require(found, "not every column once", holds=count(found, "n_features_in_", 1) == features)
     seen = 0
     for _, one, columns in own(found, "transformers_"):
-        plain = type(one) is FunctionTransformer and one.func is None
-        require(found, "an unknown step", holds=plain or type(one) is OrdinalEncoder)
         width = _width(columns, features)
+        if one == "drop":
+            continue
+        plain = type(one) is FunctionTransformer and _keeps_columns(one.func)
+        require(found, "an unknown step", holds=plain or type(one) is OrdinalEncoder)
         require(found, "an encoder of other columns", holds=plain or len(one.categories_) == width)
         seen += width
     require(found, "not every column once", holds=seen == features)
+
+
+def _keeps_columns(function: Any) -> bool:
+    from sklearn.utils import check_array  # heavy
+
+    return function is None or getattr(function, "func", function) is check_array
 
 
 def _width(columns: Any, features: int) -> int:

@@ -36,6 +36,7 @@ _BY_MODULE: Final = {
     "RidgeClassifierCV Lasso LassoCV ElasticNet ElasticNetCV Lars LassoLars OrthogonalMatchingPursuit "
     "BayesianRidge ARDRegression HuberRegressor QuantileRegressor TheilSenRegressor PoissonRegressor "
     "GammaRegressor TweedieRegressor SGDClassifier SGDRegressor Perceptron MultiTaskLasso MultiTaskElasticNet",
+    "sklearn.metrics._scorer": "_Scorer _PassthroughScorer _MultimetricScorer",
     "sklearn.mixture": "GaussianMixture BayesianGaussianMixture",
     "sklearn.model_selection": "GridSearchCV RandomizedSearchCV KFold StratifiedKFold GroupKFold ShuffleSplit "
     "StratifiedShuffleSplit TimeSeriesSplit RepeatedKFold RepeatedStratifiedKFold LeaveOneOut",
@@ -56,6 +57,9 @@ _BY_MODULE: Final = {
 
 MODULE_OF: Final = {name: module for module, names in _BY_MODULE.items() for name in names.split()}
 """Name of the class to the module that it is imported from."""
+
+REBUILT: Final = {"IsotonicRegression": ("f_", "_build_f", ("X_thresholds_", "y_thresholds_"))}
+"""Attributes that are not stored, since a method of the class makes them again from others."""
 
 TYPES: Final = {
     f"builtins.{one.__name__}": one
@@ -82,5 +86,6 @@ CALLABLES: Final = (
     *(f"numpy.{name}" for name in _UFUNCS.split()),
     *(f"sklearn.feature_selection.{name}" for name in _SCORES.split()),
     *(f"sklearn.metrics.{name}" for name in _METRICS.split()),
+    "sklearn.utils.check_array",
 )
 """Functions that may stand as values: pure ones, of numpy and scikit-learn."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from casreg.exceptions import MaterializationError, UntrustedError
 from casreg.materializers.classes import dotted
 from casreg.materializers.tree.objects import checks
-from casreg.materializers.tree.objects.names import MODULE_OF
+from casreg.materializers.tree.objects.names import MODULE_OF, REBUILT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,15 +34,15 @@ def encode_reviewed(encoder: Encoder, value: Any) -> JSON:
     same = encoder.seen(value)
     if same is not None:
         return {"$same": same}
-    import sklearn  # heavy, and loaded already: there is an object of it
-
-    encoder.folder.params[SKLEARN] = sklearn.__version__
+    _note_version(encoder)
     name = type(value).__name__
     try:
         checks.check(name, value)
     except MaterializationError as err:
         encoder.refuse(str(err))
-    return {"$sklearn": [name, _state(encoder, value, vars(value))]}
+    left_out = REBUILT[name][0] if name in REBUILT else None
+    state = {attribute: item for attribute, item in vars(value).items() if attribute != left_out}
+    return {"$sklearn": [name, _state(encoder, value, state)]}
 
 
 def decode_reviewed(decoder: Decoder, node: JSON) -> object:
@@ -65,8 +65,24 @@ def decode_reviewed(decoder: Decoder, node: JSON) -> object:
     at = decoder.begin_shared()
     value = _restored(decoder, cls, state)
     checks.check(cast("str", name), value)
+    if name in REBUILT:
+        _rebuild(value, *REBUILT[name])
     decoder.end_shared(at, value)
     return value
+
+
+def _rebuild(value: Any, attribute: str, method: str, sources: tuple[str, ...]) -> None:
+    if attribute in vars(value):
+        raise MaterializationError(
+            f"the stored {type(value).__name__} has {attribute}, which is never written"
+        )
+    if all(source in vars(value) for source in sources):
+        try:
+            getattr(value, method)(*(vars(value)[source] for source in sources))
+        except (TypeError, ValueError, AttributeError, IndexError) as err:
+            raise MaterializationError(
+                f"the attributes of the {type(value).__name__} do not fit: {err}"
+            ) from err
 
 
 def encode_trusted(encoder: Encoder, value: Any) -> JSON:
@@ -75,6 +91,8 @@ def encode_trusted(encoder: Encoder, value: Any) -> JSON:
     if same is not None:
         return {"$same": same}
     cls = type(value)
+    if cls.__module__.partition(".")[0] == "sklearn":
+        _note_version(encoder)
     native = [base for base in cls.__mro__[:-1] if not _is_python(base)]
     if native:
         encoder.refuse(
@@ -94,6 +112,8 @@ def decode_trusted(decoder: Decoder, node: JSON) -> object:
             f"loading this runs {name}, which the stored data names; if you trust that class, pass `trusted=[{name!r}]`"
         )
     cls = _imported(cast("str", name))
+    if cls.__module__.partition(".")[0] == "sklearn":
+        _check_version(decoder)
     at = decoder.begin_shared()
     value = _restored(decoder, cls, state)
     known = _slots(cls)
@@ -134,6 +154,12 @@ def _is_reviewed(cls: type) -> bool:
     if module is None or cls.__module__.partition(".")[0] != "sklearn":
         return False
     return getattr(import_module(module), cls.__name__, None) is cls
+
+
+def _note_version(encoder: Encoder) -> None:
+    import sklearn  # heavy, and loaded already: there is an object of it
+
+    encoder.folder.params[SKLEARN] = sklearn.__version__
 
 
 def _check_version(decoder: Decoder) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import math
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -159,6 +160,25 @@ def decode_callable(decoder: Decoder, node: JSON) -> object:
     return cast("object", getattr(import_module(module), attribute))
 
 
+def encode_partial(encoder: Encoder, value: Any) -> JSON:
+    """A function of the table with some of its arguments."""
+    return {
+        "$partial": [
+            encoder.child(value.func, ".func"),
+            encoder.child(value.args, ".args"),
+            encoder.child(value.keywords, ".keywords"),
+        ]
+    }
+
+
+def decode_partial(decoder: Decoder, node: JSON) -> object:
+    """What `encode_partial` tags."""
+    function, arguments, keywords = (decoder.decode(one) for one in decoder.items(node, 3))
+    if not callable(function) or type(arguments) is not tuple or type(keywords) is not dict:
+        decoder.fail("a function and its arguments", node)
+    return functools.partial(function, *arguments, **keywords)
+
+
 def encode_slice(encoder: Encoder, value: Any) -> JSON:
     """A slice of integers."""
     return {"$slice": [encoder.encode(one) for one in (value.start, value.stop, value.step)]}
@@ -187,7 +207,11 @@ def decode_bunch(decoder: Decoder, node: JSON) -> object:
     return cast("object", Bunch(**found))
 
 
-ENCODERS: Final[dict[type, Callable[[Encoder, Any], JSON]]] = {slice: encode_slice, type: encode_type}
+ENCODERS: Final[dict[type, Callable[[Encoder, Any], JSON]]] = {
+    slice: encode_slice,
+    type: encode_type,
+    functools.partial: encode_partial,
+}
 
 BY_NAME: Final[dict[str, Callable[[Encoder, Any], JSON]]] = {
     "numpy.ndarray": encode_array,
@@ -204,6 +228,7 @@ DECODERS: Final[dict[str, Callable[[Decoder, JSON], object]]] = {
     "$masked": decode_masked,
     "$type": decode_type,
     "$callable": decode_callable,
+    "$partial": decode_partial,
     "$slice": decode_slice,
     "$Bunch": decode_bunch,
 }
