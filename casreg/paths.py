@@ -23,6 +23,13 @@ _DRIVE: Final = re.compile(r"[A-Za-z]:")
 _DEVICES: Final = re.compile(
     r"(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(?:\..*)?", re.IGNORECASE | re.DOTALL
 )
+# What nearly all paths look like, and may: looked at as a whole, since a tree has many. Anything else is looked at part
+# by part. No part begins as a device does.
+_PLAIN: Final = re.compile(
+    r"(?!(?i:con|prn|aux|nul|com|lpt))[\w+=@-][\w.+=@-]{0,199}"
+    r"(?:/(?!(?i:con|prn|aux|nul|com|lpt))[\w+=@-][\w.+=@-]{0,199})*",
+    re.ASCII,
+)
 
 
 def check_path(path: object) -> str:
@@ -33,6 +40,8 @@ def check_path(path: object) -> str:
     """
     if not isinstance(path, str):
         raise ValueError(f"{path!r:.80} is not a path")  # noqa: TRY004 - stored data, not a mistake of the caller
+    if _PLAIN.fullmatch(path) and len(path) <= MAX_PATH_BYTES:
+        return path
     problem = _problem(path)
     if problem:
         raise ValueError(f"{path!r} {problem}")

@@ -10,7 +10,7 @@ from casreg.ingest import pipeline
 from casreg.ingest.packing import Packing
 from casreg.ingest.pipeline import Tally
 from casreg.ingest.sources import FileSource, MemorySource, Source, stat_of
-from casreg.manifests import encode_list, encode_tree
+from casreg.manifests import decode_list, encode_list, encode_tree
 from casreg.materializers.folders import DiskFile, EmptyFolder, MemoryFile
 from casreg.model import (
     INLINE_LIMIT,
@@ -62,10 +62,10 @@ class Ingested:
 
 
 class Remembered(NamedTuple):
-    """A file as an earlier save found it: its state, and the chunks it had in it."""
+    """A file as an earlier save found it: its state, and its chunk list (see `casreg.manifests.encode_list`)."""
 
     stat: Stat
-    chunks: Sequence[Chunk]
+    chunks: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +122,10 @@ def _size(file: folders.Entry) -> int:
             return 0
 
 
-def _source(file: MemoryFile | DiskFile, remembered: Mapping[str, Remembered], packing: Packing | None) -> Source:
-    if isinstance(file, MemoryFile):
-        return MemorySource(file.buffers)
-    stat = stat_of(file.stat)
-    earlier = remembered.get(file.path)
-    if earlier and earlier.stat == stat and packing and packing.has(chunk.digest for chunk in earlier.chunks):
-        return FileSource(file.source, stat, earlier.chunks)
-    return FileSource(file.source, stat)
+def _source(file: folders.Entry, known: Sequence[Chunk] | None = None) -> Source:
+    if isinstance(file, DiskFile):
+        return FileSource(file.source, stat_of(file.stat), known)
+    return MemorySource(file.buffers if isinstance(file, MemoryFile) else ())
 
 
 def _entry(file: folders.Entry, stream: Stream) -> Entry:
@@ -145,7 +141,7 @@ def _inline(request: Request, files: Sequence[folders.Entry], size: int) -> Inge
     for file in files:
         stream = Stream(0, ())
         if not isinstance(file, EmptyFolder):
-            source = _source(file, {}, None)
+            source = _source(file)
             try:
                 source.open()
                 data = source.read(0, source.size, memoryview(bytearray(source.size)))  # a copy of our own
@@ -180,12 +176,8 @@ class _Assembly:
         self._done = Progress("save", request.name, 0, size, 0, 0)
 
     def store(self) -> Ingested:
-        # All at once: a search for each file would cost more than the files.
-        self._packing.look_for(chunk.digest for file in self._request.remembered.values() for chunk in file.chunks)
-        sources = [
-            MemorySource(()) if isinstance(file, EmptyFolder) else _source(file, self._request.remembered, self._packing)
-            for file in self._files
-        ]
+        known = self._unchanged()
+        sources = [_source(file, known.get(file.path)) for file in self._files]
         streams = self._streams(sources, "data", 0)
         entries = tuple(_entry(file, stream) for file, stream in zip(self._files, streams, strict=True))
         tree = None
@@ -210,6 +202,17 @@ class _Assembly:
             self._remember(),
         )
 
+    def _unchanged(self) -> dict[str, Sequence[Chunk]]:
+        """The chunks of the files that are as an earlier save found them, where the repository has them all."""
+        found: dict[str, Sequence[Chunk]] = {}
+        for file in self._files:
+            earlier = self._request.remembered.get(file.path)
+            if earlier is not None and isinstance(file, DiskFile) and earlier.stat == stat_of(file.stat):
+                found[file.path] = decode_list(earlier.chunks, "what is remembered of files")
+        # All at once: a search for each file would cost more than the files.
+        self._packing.look_for(chunk.digest for chunks in found.values() for chunk in chunks)
+        return {path: chunks for path, chunks in found.items() if self._packing.has(c.digest for c in chunks)}
+
     def _streams(self, sources: Sequence[Source], base: str, level: int) -> list[Stream]:
         """Store sources as chunks, and the chunk lists of those that have many, and so on."""
         held = pipeline.run(sources, self._packing, self._report if (base, level) == ("data", 0) else _ignore)
@@ -219,7 +222,9 @@ class _Assembly:
         streams = [Stream(source.size, tuple(chunks)) for source, chunks in zip(sources, held, strict=True)]
         long = [number for number, chunks in enumerate(held) if len(chunks) > LIST_ABOVE]
         if long:
-            lists = self._streams([MemorySource([encode_list(held[number])]) for number in long], base, level + 1)
+            lists = self._streams(
+                [MemorySource([encode_list(held[number])]) for number in long], base, level + 1
+            )
             for number, chunk_list in zip(long, lists, strict=True):
                 counts = (len(held[number]), *chunk_list.counts)
                 streams[number] = Stream(sources[number].size, chunk_list.chunks, counts)

@@ -11,7 +11,6 @@ from casreg.exceptions import SourceChangedError, SourceError, SourceNotFoundErr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from typing_extensions import Buffer
 
@@ -113,7 +112,7 @@ class MemorySource:
 class FileSource:
     """A regular file. A change while it is read is found and is an error."""
 
-    def __init__(self, path: Path, stat: Stat, known: Sequence[Chunk] | None = None) -> None:
+    def __init__(self, path: str, stat: Stat, known: Sequence[Chunk] | None = None) -> None:
         """`stat` is the state of the file that is to be saved."""
         self._path = path
         self._stat = stat
