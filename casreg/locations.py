@@ -34,7 +34,9 @@ def open_backend(place: Place) -> Backend:
         return _open_uri(place)
     if isinstance(place, str | os.PathLike):
         if not os.fspath(place):
-            raise InvalidArgumentError("the path of a registry is empty; name a folder, or None for the default")
+            raise InvalidArgumentError(
+                "the path of a registry is empty; name a folder, or None for the default"
+            )
         return LocalBackend(Path(place))
     missing = [method for method in ("get", "create", "swap", "list", "delete") if not hasattr(place, method)]
     if missing:

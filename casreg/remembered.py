@@ -12,7 +12,6 @@ import logging
 import os
 import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -24,6 +23,7 @@ from casreg.manifests import encode_list
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from casreg.model import Chunk
 

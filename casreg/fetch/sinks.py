@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
+    from typing import Self
 
-    from typing_extensions import Buffer, Self
+    from typing_extensions import Buffer
 
     from casreg.model import Chunk, Entry
 
@@ -62,7 +63,9 @@ class Tree:
             DestinationError: It exists, or cannot be made.
         """
         path = os.path.join(self._root, *entry.path.split("/"))
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+        flags = (
+            os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+        )
         try:
             fd = os.open(path, flags, 0o777 if entry.executable else 0o666)
         except FileExistsError as err:
@@ -161,7 +164,7 @@ if sys.platform == "win32":
             os.lseek(fd, offset, os.SEEK_SET)
             for buffer in buffers:
                 view = memoryview(buffer)
-                while len(view):
+                while view:
                     count = os.write(fd, view)
                     view = view[count:]
                     total += count
@@ -169,7 +172,7 @@ if sys.platform == "win32":
 
 else:
 
-    def _write_at(fd: int, buffers: Sequence[Buffer], offset: int, lock: threading.Lock) -> int:
+    def _write_at(fd: int, buffers: Sequence[Buffer], offset: int, _lock: threading.Lock) -> int:
         views = [memoryview(buffer) for buffer in buffers]
         total = sum(map(len, views))
         written = os.pwritev(fd, views, offset)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from casreg.exceptions import AlreadyExists, StorageUnavailableError
 from casreg.packs import PACK_LIMIT, PackBuilder
+from casreg.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -84,7 +84,7 @@ class Packing:
         self._open = -1
         self._buffers: list[bytearray] = []
         self._in_flight: deque[tuple[int, bytearray, Future[SealedPack]]] = deque()
-        self._threads: ThreadPoolExecutor | None = None
+        self._threads: Threads | None = None
         self._buffer = bytearray()
         self.written: list[SealedPack] = []
         self.stored = 0
@@ -169,7 +169,7 @@ class Packing:
     def _dispatch(self) -> None:
         assert self._builder is not None
         if self._threads is None:
-            self._threads = ThreadPoolExecutor(MAX_IN_FLIGHT, "casreg-pack")
+            self._threads = Threads(MAX_IN_FLIGHT, "casreg-pack")
         builder, self._builder = self._builder, None
         future = self._threads.submit(_write, self._backend, builder)
         self._in_flight.append((self._open, self._buffer, future))

@@ -11,13 +11,24 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from casreg import codec
 from casreg.ingest.packing import Encoded
-from casreg.ingest.segments import SCRATCH, Batch, CutBatch, CutSegment, Piece, Segment, cut_batch, cut_unit, join, units
+from casreg.ingest.segments import (
+    SCRATCH,
+    Batch,
+    CutBatch,
+    CutSegment,
+    Piece,
+    Segment,
+    cut_batch,
+    cut_unit,
+    join,
+    units,
+)
 from casreg.model import Chunk
+from casreg.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -94,7 +105,10 @@ def _run_alone(
 
 
 def _run_together(
-    work: Sequence[Segment | Batch], packing: Packing, report: Callable[[Tally], None], chunks: list[list[Chunk]]
+    work: Sequence[Segment | Batch],
+    packing: Packing,
+    report: Callable[[Tally], None],
+    chunks: list[list[Chunk]],
 ) -> None:
     pipeline = _Pipeline(packing, report, chunks)
     try:
@@ -138,7 +152,7 @@ class _Pipeline:
         self._packing = packing
         self._report = report
         self._joiner = _Joiner(chunks)
-        self._threads = ThreadPoolExecutor(workers(), "casreg-save")
+        self._threads = Threads(workers(), "casreg-save")
         self._window = workers() + 1
         self._reading: deque[_Read] = deque()
         self._encoding: deque[_Encode] = deque()

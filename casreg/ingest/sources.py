@@ -45,16 +45,17 @@ def stat_of(result: os.stat_result) -> Stat:
 
 
 class Source(Protocol):
-    """A sequence of bytes of known size that can be read in pieces, from several threads.
-
-    `known` is set where the chunks are remembered from an earlier save of the same unchanged file.
-    """
+    """A sequence of bytes of known size that can be read in pieces, from several threads."""
 
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """Bytes in all."""
+        ...
 
     @property
-    def known(self) -> Sequence[Chunk] | None: ...
+    def known(self) -> Sequence[Chunk] | None:
+        """The chunks, where they need not be read to be known."""
+        ...
 
     def open(self) -> None:
         """Make ready for `read`. Called once, before the first piece."""
@@ -132,9 +133,13 @@ class FileSource:
         if 0 < young <= _TICK_NS:
             time.sleep(young / 1e9)
         try:
-            self._fd = os.open(self._path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
+            self._fd = os.open(
+                self._path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+            )
         except FileNotFoundError as err:
-            raise SourceNotFoundError(f"{self._path} was removed while it was being saved; nothing was saved") from err
+            raise SourceNotFoundError(
+                f"{self._path} was removed while it was being saved; nothing was saved"
+            ) from err
         except OSError as err:
             raise SourceError(f"{self._path} cannot be read: {err.strerror or err}") from err
         self._check()
