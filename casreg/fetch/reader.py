@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from casreg.keys import manifest_key
 from casreg.manifests import decode_list, decode_tree
 from casreg.packs import key_of
 from casreg.progress import Progress
+from casreg.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -33,7 +33,9 @@ MAX_WORKERS = 8
 class VersionReader:
     """Reads one version. May be used from many threads; each call uses threads of its own where that helps."""
 
-    def __init__(self, backend: Backend, manifest: Manifest, name: str, progress: ProgressCallback | None = None) -> None:
+    def __init__(
+        self, backend: Backend, manifest: Manifest, name: str, progress: ProgressCallback | None = None
+    ) -> None:
         """No I/O before the first call. `name` is for reports of progress."""
         self._backend = backend
         self._manifest = manifest
@@ -95,7 +97,9 @@ class VersionReader:
         """The chunks of a file, in order. Reads its chunk list where there is one."""
         number = self._numbers[path]
         stream = self.entries[number].stream
-        return self._chunks(stream, "data", tuple(firsts[number] for firsts in self._firsts[: stream.depth + 1]))
+        return self._chunks(
+            stream, "data", tuple(firsts[number] for firsts in self._firsts[: stream.depth + 1])
+        )
 
     def read_into(self, path: str, target: memoryview) -> None:
         """Read a whole file into `target`, which has exactly its size.
@@ -144,7 +148,9 @@ class VersionReader:
         chunks = list(stream.chunks)
         for level in range(stream.depth, 0, -1):
             listed = bytearray(sum(chunk.size for chunk in chunks))
-            self._read(f"{'list' if base == 'data' else base}.{level}", firsts[level], chunks, memoryview(listed))
+            self._read(
+                f"{'list' if base == 'data' else base}.{level}", firsts[level], chunks, memoryview(listed)
+            )
             chunks = decode_list(memoryview(listed), self._key)
             if len(chunks) != stream.counts[level - 1]:
                 raise CorruptError(f"{self._key}: a chunk list has not the number of chunks that it promises")
@@ -165,7 +171,11 @@ class VersionReader:
         self._each(section, first, chunks, place)
 
     def _each(
-        self, section: str, first: int, chunks: Sequence[Chunk], use: Callable[[list[tuple[int, Buffer]]], None]
+        self,
+        section: str,
+        first: int,
+        chunks: Sequence[Chunk],
+        use: Callable[[list[tuple[int, Buffer]]], None],
     ) -> None:
         """Fetch and verify chunks and hand them to `use`, on several threads, neighbours in one call."""
         if not chunks:
@@ -187,7 +197,7 @@ class VersionReader:
         if len(wanted) == 1:
             self._report(*fetch(wanted[0]), counted=counted)
             return
-        threads = ThreadPoolExecutor(min(_workers(), len(wanted)), "casreg-load")
+        threads = Threads(min(_workers(), len(wanted)), "casreg-load")
         try:
             window = deque(threads.submit(fetch, request) for request in wanted[: 2 * MAX_WORKERS])
             for request in wanted[2 * MAX_WORKERS :]:
@@ -215,7 +225,9 @@ class VersionReader:
         """Report that all is done, also of what was not read because nobody asked for it."""
         if self._progress:
             before = self._done
-            self._done = Progress("load", before.name, before.total, before.total, before.chunks, before.stored)
+            self._done = Progress(
+                "load", before.name, before.total, before.total, before.chunks, before.stored
+            )
             self._progress(self._done)
 
     def _report(self, read: int, count: int, size: int, *, counted: bool) -> None:

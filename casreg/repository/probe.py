@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 import secrets
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from casreg.backends.base import Token
 from casreg.exceptions import AlreadyExists, Conflict, NotFound, StorageError, UnsafeStorageError
 from casreg.keys import MARKER
 from casreg.marker import PROBE_OK, Marker, Probe, dump_marker, new_marker, parse_marker
+from casreg.threads import Threads
 
 if TYPE_CHECKING:
     from casreg.backends.base import Backend
@@ -81,7 +81,7 @@ def probe(backend: Backend) -> None:
         )
         if backend.get(key).data != b"fourth":
             raise _unsafe(backend, "what a refused write sent is there")
-        with ThreadPoolExecutor(_RACERS) as threads:
+        with Threads(_RACERS) as threads:
             won = sum(threads.map(lambda number: _wins(backend, raced, number), range(_RACERS)))
         if won != 1:
             raise _unsafe(backend, f"of {_RACERS} racing creates {won} won")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -15,6 +14,7 @@ from casreg.refs import Refs
 from casreg.repository import saving
 from casreg.repository.probe import ensure_marker
 from casreg.tables import Tables
+from casreg.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ class Repository:
         self.tables = Tables(backend)
         self._lock = threading.Lock()
         self._marker: Marker | None = None
-        self._threads: ThreadPoolExecutor | None = None
+        self._threads: Threads | None = None
         self._manifests = lru_cache(maxsize=_MANIFESTS)(self._read_manifest)
 
     def marker(self) -> Marker:
@@ -75,7 +75,7 @@ class Repository:
         """Do a short piece of I/O on another thread, while the caller does the next."""
         with self._lock:
             if self._threads is None:
-                self._threads = ThreadPoolExecutor(_THREADS, "casreg-repository")
+                self._threads = Threads(_THREADS, "casreg-repository")
         return self._threads.submit(work)
 
     def reader(

@@ -256,3 +256,39 @@ def test_making_a_registry_does_no_io(tmp_path: Path) -> None:
     registry = Registry(tmp_path / "file" / "below")
     assert repr(registry) == f"Registry('{(tmp_path / 'file' / 'below').as_uri()}')"
     assert not (tmp_path / "file").is_dir()
+
+
+# ---------------------------------------------------------------------------------------------- the end of a process
+
+AT_THE_END = """
+import atexit, sys, threading, concurrent.futures.thread as pools
+from pathlib import Path
+from casreg import Registry
+
+registry = Registry(sys.argv[1])
+big = Path(sys.argv[2]).read_bytes()
+
+def work(name):
+    registry.save(name, big)
+    assert registry.load(name) == big
+    registry.save(name + ':small', 1)
+    print('done', flush=True)
+
+def late():
+    while not pools._shutdown:  # the main thread has ended, and pools are closed
+        pass
+    work('thread')
+
+if sys.argv[3] == 'thread':
+    threading.Thread(target=late).start()
+else:
+    atexit.register(work, 'handler')
+"""
+
+
+@pytest.mark.parametrize("kind", ["thread", "handler"])
+def test_saving_at_the_end_of_a_process(tmp_path: Path, fresh_python: FreshPython, kind: str) -> None:
+    """A thread that outlives the main one, and a handler of `atexit`, save and load as ever."""
+    (tmp_path / "big").write_bytes(text(60_000_000))
+    assert fresh_python(AT_THE_END, str(tmp_path / "place"), str(tmp_path / "big"), kind) == "done\n"
+    assert len(Registry(tmp_path / "place").list_objects()) == 2

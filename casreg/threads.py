@@ -1,0 +1,35 @@
+"""Threads for one operation, which also work while the interpreter ends."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class Threads(ThreadPoolExecutor):
+    """A pool whose work is done by the caller itself once no pool takes work any more.
+
+    Python closes all pools when its main thread ends, although other threads may still run for hours (a training that
+    saves its model at the end), and handlers of `atexit` come later still.  Saving must work there too.
+    """
+
+    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        """As the parent's; at the end of the interpreter the work is done before this returns."""
+        try:
+            return super().submit(fn, *args, **kwargs)
+        except RuntimeError as err:
+            # Nothing was queued. Any other refusal (no thread could be started) comes after the work was queued.
+            if "cannot schedule new futures after interpreter shutdown" not in str(err):
+                raise
+        future: Future[_T] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except BaseException as err:  # noqa: BLE001 - it reaches whoever asks for the result
+            future.set_exception(err)
+        return future
