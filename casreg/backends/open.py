@@ -24,10 +24,19 @@ def open_backend(place: str | os.PathLike[str] | Backend) -> Backend:
     """The backend for a path, a URI (`file://`, `memory://name`) or a backend, which stays what it is. No I/O.
 
     Raises:
-        InvalidArgumentError: A URI of a scheme that casreg does not know, or not a path.
+        InvalidArgumentError: A URI of a scheme that casreg does not know, an empty path, or no backend.
     """
     if not isinstance(place, str | os.PathLike):
+        missing = [
+            method for method in ("get", "create", "swap", "list", "delete") if not hasattr(place, method)
+        ]
+        if missing:
+            raise InvalidArgumentError(
+                f"{place!r:.80} is no backend (it has no {', '.join(missing)}); give a path, a URI or a backend"
+            )
         return place
+    if not os.fspath(place):
+        raise InvalidArgumentError("the path of a registry is empty; name a folder, or None for the default")
     uri = _URI.match(place) if isinstance(place, str) else None
     scheme = uri[1].lower() if uri else "file"
     if scheme not in _SCHEMES:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import random
 import threading
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from casreg.backends.local import FileSystem, LocalBackend, temporary
 from casreg.backends.local.locks import ShardLocks, try_lock
 from casreg.testing.simulated import WindowsFileSystem
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MakeChild = Any  # the fixture in conftest.py, which cannot be imported
 
@@ -188,6 +186,19 @@ def test_leftovers_go_away_where_open_files_cannot_be_removed(tmp_path: Path) ->
     (tmp_path / "tmp" / LEFT).write_bytes(b"half a file")
     LocalBackend(tmp_path, file_system=WindowsFileSystem()).create("b", b"")
     assert leftovers(tmp_path) == []
+
+
+def test_who_empties_tmp_by_hand_loses_nothing(tmp_path: Path) -> None:
+    """Not even between the two names that a file has for a moment: the write is done, and says so."""
+
+    class Emptied(FileSystem):
+        def link(self, source: str, target: str) -> None:
+            super().link(source, target)
+            Path(source).unlink()
+
+    backend = LocalBackend(tmp_path, file_system=Emptied())
+    backend.create("refs/r", b"1")
+    assert backend.get("refs/r").data == b"1"
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:

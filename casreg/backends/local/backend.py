@@ -317,7 +317,8 @@ class LocalBackend:
                 if err.errno not in _NO_LINKS:
                     raise
             else:
-                self._files.unlink(source)
+                # It is done: nothing that fails from here on may look as if it had never happened.
+                temporary.unlink_if_there(self._files, source)
                 return
         # Every writer holds the lock of the shard here, so nobody can come in between.
         if self._files.exists(path):

@@ -6,7 +6,6 @@ system does; `casreg.backends.local.errors` turns that into errors of casreg.  L
 """
 
 # Strings all the way: making a path object costs more than most of these calls.
-# ruff: noqa: PTH102, PTH105, PTH108, PTH112, PTH116
 from __future__ import annotations
 
 import errno

@@ -133,7 +133,7 @@ class Folders:
         try:
             self._make(path)
         except FileNotFoundError:
-            self._make_with_parents(os.path.dirname(path))  # noqa: PTH120 - strings all the way
+            self._make_with_parents(os.path.dirname(path))
             self._make(path)
 
     def _sync_if_readable(self, path: str) -> None:
@@ -147,7 +147,7 @@ class Folders:
 def _parents(path: str) -> list[str]:
     """All folders above an absolute path, the nearest first."""
     parents = []
-    while (above := os.path.dirname(path)) != path:  # noqa: PTH120 - strings all the way
+    while (above := os.path.dirname(path)) != path:
         parents.append(above)
         path = above
     return parents

@@ -30,10 +30,10 @@ def root_of(uri: str | os.PathLike[str]) -> str:
         text = _path_of(text)
     if not text or "\0" in text:
         raise InvalidArgumentError(f"{text!r} is not the path of a folder")
-    expanded = os.path.expanduser(text) if text.startswith("~") else text  # noqa: PTH111 - strings all the way
+    expanded = os.path.expanduser(text) if text.startswith("~") else text
     if expanded.startswith("~"):
         raise InvalidArgumentError(f"there is no home folder for {text!r}: write the path in full")
-    return os.path.abspath(expanded)  # noqa: PTH100 - as above; and links are to stay as they are
+    return os.path.abspath(expanded)
 
 
 def uri_of(root: str) -> str:

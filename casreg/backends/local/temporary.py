@@ -53,7 +53,7 @@ class TemporaryFile:
         try:
             self.close()
         finally:
-            _unlink(self._files, self.path)
+            unlink_if_there(self._files, self.path)
 
 
 def create(files: FileSystem, root: str, shard: int) -> TemporaryFile:
@@ -113,7 +113,7 @@ def _remove_if_dead(files: FileSystem, path: str, shard: int, shards: ShardLocks
                 return False
             if not files.rules.retry_busy:
                 # While we hold its lock, so that a writer who has just made it sees that it is gone.
-                _unlink(files, path)
+                unlink_if_there(files, path)
                 return True
         finally:
             locks.forget(fd)
@@ -122,8 +122,9 @@ def _remove_if_dead(files: FileSystem, path: str, shard: int, shards: ShardLocks
         return True
 
 
-def _unlink(files: FileSystem, path: str) -> None:
+def unlink_if_there(files: FileSystem, path: str) -> None:
+    """Remove the name of a temporary file, which somebody else may have removed."""
     try:
         files.unlink(path)
     except FileNotFoundError:
-        return  # published in the meantime, or cleaned up by another process
+        return  # published in the meantime, or cleaned up by another process, or by hand
