@@ -10,11 +10,11 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from casreg import remembered
+from casreg import remembered, settings
+from casreg.backends.open import open_backend
 from casreg.exceptions import InvalidArgumentError, InvalidMetadataError, ObjectNotFoundError
 from casreg.listing import describe, list_names, list_versions
 from casreg.loading import LoadOptions, load
-from casreg.locations import open_backend
 from casreg.materializers.builtin import BUILTIN
 from casreg.materializers.calls import materialize
 from casreg.materializers.classes import ClassTable, dotted
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from casreg.backends.base import Backend
-    from casreg.locations import Place
     from casreg.materializers.table import MaterializerLike
     from casreg.progress import ProgressCallback
     from casreg.repository import Saved
@@ -51,7 +50,7 @@ class Registry:
 
     def __init__(
         self,
-        backend: Place = None,
+        backend: str | os.PathLike[str] | Backend | None = None,
         *,
         version_objects: bool = True,
         mutable: bool = False,
@@ -75,7 +74,7 @@ class Registry:
         Raises:
             InvalidArgumentError: The place cannot be understood.
         """
-        self._backend = open_backend(backend)
+        self._backend = open_backend(settings.registry_dir() if backend is None else backend)
         self._version_objects = version_objects
         self._mutable = mutable
         self._allow_pickle = allow_pickle
