@@ -146,7 +146,7 @@ def test_names_that_cannot_be_stored_are_refused(name: bytes, tmp_path: Path) ->
     """A name that some system could not have again, in a folder or alone."""
     folder = tmp_path / "f"
     folder.mkdir()
-    path = Path(os.fsdecode(os.path.join(os.fsencode(folder), name)))  # noqa: PTH118 - bytes
+    path = Path(os.fsdecode(os.path.join(os.fsencode(folder), name)))
     path.write_bytes(b"x")
     for source in (folder, path):
         with pytest.raises(UnsupportedSourceError):

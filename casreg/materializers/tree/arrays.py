@@ -90,10 +90,19 @@ def _int64(decoder: Decoder, value: int) -> int:
 
 def encode_dtype(encoder: Encoder, value: Any) -> JSON:
     """A dtype of numbers, text, bytes or times."""
-    text = text_of_dtype(value)
+    # The dtype itself is harmless; arrays of it are refused where they are met.
+    text = "object" if value.hasobject and value.names is None else text_of_dtype(value)
     if text is None:
         encoder.refuse(f"the dtype {value!r} is stored only with an array of it")
     return {"$dtype": text}
+
+
+def decode_dtype(decoder: Decoder, node: JSON) -> object:
+    """What `encode_dtype` tags."""
+    import numpy as np  # heavy
+
+    text = decoder.text(node)
+    return np.dtype(object) if text == "object" else dtype_of_text(text)
 
 
 def find_encoder(cls: type) -> Callable[[Encoder, Any], JSON] | None:
@@ -115,5 +124,5 @@ _BY_NAME: Final[dict[str, Callable[[Encoder, Any], JSON]]] = {
 DECODERS: Final[dict[str, Callable[[Decoder, JSON], object]]] = {
     "$array": decode_array,
     "$scalar": decode_scalar,
-    "$dtype": lambda decoder, node: dtype_of_text(decoder.text(node)),
+    "$dtype": decode_dtype,
 }

@@ -58,6 +58,9 @@ _BY_MODULE: Final = {
 MODULE_OF: Final = {name: module for module, names in _BY_MODULE.items() for name in names.split()}
 """Name of the class to the module that it is imported from."""
 
+LEFT_OUT: Final = dict.fromkeys(("CountVectorizer", "TfidfVectorizer", "HashingVectorizer"), "_stop_words_id")
+"""Attributes that mean nothing in another process: this one is an address in memory."""
+
 REBUILT: Final = {"IsotonicRegression": ("f_", "_build_f", ("X_thresholds_", "y_thresholds_"))}
 """Attributes that are not stored, since a method of the class makes them again from others."""
 

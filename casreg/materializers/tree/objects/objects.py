@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from casreg.exceptions import MaterializationError, UntrustedError
 from casreg.materializers.classes import dotted
 from casreg.materializers.tree.objects import checks
-from casreg.materializers.tree.objects.names import MODULE_OF, REBUILT
+from casreg.materializers.tree.objects.names import LEFT_OUT, MODULE_OF, REBUILT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from casreg.materializers.base import JSON
     from casreg.materializers.tree.decode import Decoder
     from casreg.materializers.tree.encode import Encoder
+
+_COMPILED: Final = (
+    *(
+        "method_descriptor",
+        "classmethod_descriptor",
+        "getset_descriptor",
+        "member_descriptor",
+        "wrapper_descriptor",
+    ),
+    *("builtin_function_or_method", "cython_function_or_method", "instancemethod", "nb_func", "nb_method"),
+)
 
 SKLEARN: Final = "sklearn"
 """The parameter that says which scikit-learn saved the value."""
@@ -40,8 +51,8 @@ def encode_reviewed(encoder: Encoder, value: Any) -> JSON:
         checks.check(name, value)
     except MaterializationError as err:
         encoder.refuse(str(err))
-    left_out = REBUILT[name][0] if name in REBUILT else None
-    state = {attribute: item for attribute, item in vars(value).items() if attribute != left_out}
+    left_out = {LEFT_OUT.get(name), REBUILT[name][0] if name in REBUILT else None}
+    state = {attribute: item for attribute, item in vars(value).items() if attribute not in left_out}
     return {"$sklearn": [name, _state(encoder, value, state)]}
 
 
@@ -193,10 +204,11 @@ def _slots(cls: type) -> list[str]:
 
 
 def _is_python(cls: type) -> bool:
+    """Nothing in the class looks compiled, so that its attributes are all the state there is."""
     heap = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement, or by compiled code that wants it so
-    return (
-        bool(cls.__flags__ & heap) and ("__module__" in cls.__dict__) and not hasattr(cls, "__pyx_vtable__")
-    )
+    slots = set(_slots(cls)) | {"__dict__", "__weakref__"}
+    items = (item for name, item in vars(cls).items() if name not in slots)
+    return bool(cls.__flags__ & heap) and not any(type(item).__name__ in _COMPILED for item in items)
 
 
 def _imported(name: str) -> type:
