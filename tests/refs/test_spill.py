@@ -448,7 +448,7 @@ def test_segments_of_a_long_history_are_few(long_backend: MemoryBackend) -> None
     assert held is not None
     rows = held.history.ref.older
     assert 1 <= len(rows) <= math.log2(10_000 / 80) + 1
-    assert len(long_backend.get(ref_key(NAME)).data) <= 64 * 1024
+    assert len(long_backend.get(ref_key(NAME)).data) <= spill.INLINE_LIMIT
     assert len(held.history.live()) >= 9_990
 
 
@@ -474,14 +474,14 @@ def test_an_old_version_reads_one_segment(long_backend: MemoryBackend) -> None:
 
 
 def test_saves_that_spill_stay_cheap_on_average() -> None:
-    """Over 2,000 saves, fewer than four requests a save are made, merges and spills included."""
+    """Over 400 commits of five versions, fewer than four requests each are made, merges and spills included."""
     recording = Recording(MemoryBackend())
     refs = Refs(recording)
     refs.commit(NAME, batch(30))  # type: ignore[arg-type]
     recording.calls.clear()
     for _ in range(400):
         refs.commit(NAME, batch(5))  # type: ignore[arg-type]
-    assert len(recording.calls) < 3 * 400 + 100
+    assert len(recording.calls) < 4 * 400
 
 
 # Odd shapes
@@ -533,7 +533,7 @@ def test_many_tags_do_not_make_every_save_spill() -> None:
     for _ in range(120):
         save(refs)
     spills = [call for call in backend.calls if call.startswith("create segments/")]
-    assert 2 <= len(spills) <= 8
+    assert 2 <= len(spills) <= 16
 
 
 def test_deleting_can_spill_and_is_then_a_full_writer() -> None:
@@ -541,7 +541,7 @@ def test_deleting_can_spill_and_is_then_a_full_writer() -> None:
     backend = Recording(MemoryBackend())
     refs = Refs(backend, pace=FakeTime().pace())
     save(refs)
-    refs.commit(NAME, batch(140))  # type: ignore[arg-type]
+    refs.commit(NAME, batch(20))  # type: ignore[arg-type]
     room = spill.INLINE_LIMIT - len(backend.inner.get(ref_key(NAME)).data)
     notes = {"text": "x" * (room - 90)}  # with them and the write's id nearly nothing is left
     refs.remove(NAME, lambda removal: removal.history.with_notes(v("1.0.9"), notes))
