@@ -136,11 +136,11 @@ def _portalocker() -> tuple[ModuleType, int]:
 
 def _write_holder(fd: int) -> None:
     """Say in the lock file who has it. Written only when it changes: most holders are the last one again."""
-    holder = f"{os.getpid()} {_host()}\n".encode()[:_HOLDER_BYTES]
+    # Always of one size: cutting a file off costs a file system more than the rest of taking a lock.
+    holder = f"{os.getpid()} {_host()}".encode()[: _HOLDER_BYTES - 1].ljust(_HOLDER_BYTES - 1) + b"\n"
     # It only serves a message: on a full disk, `delete` has to work all the same.
     with suppress(OSError):
         if os.read(fd, _HOLDER_BYTES) != holder:
-            os.ftruncate(fd, 0)
             os.lseek(fd, 0, os.SEEK_SET)
             os.write(fd, holder)
 
