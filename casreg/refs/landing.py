@@ -143,14 +143,16 @@ def land(backend: Backend, write: Write, segments: SegmentReader, pace: Pace) ->
 
 def _read_back(backend: Backend, write: Write, segments: SegmentReader, pace: Pace) -> Landing:
     failure: Exception | None = None
+    began = pace.monotonic()
     for reading in range(1, pace.reads + 1):
         try:
             held = read_held(backend, write.ref.name, segments)
             return Landing(won=held is not None and write.is_in(held.history), held=held)
         except (CasregError, OSError) as err:
             failure = err
-        if reading < pace.reads:
-            pace.wait(reading)
+        if reading == pace.reads or pace.monotonic() - began > pace.budget:
+            break
+        pace.wait(reading)
     raise _unknown(write) from failure
 
 

@@ -31,7 +31,8 @@ class Pace:
         budget: Seconds after the first conflict when a writer gives up, if it has made `least_attempts` by then.
         least_attempts: So many attempts are made even if each takes very long.
         sends: So often one and the same compare-and-swap is sent while its outcome is in doubt.
-        reads: So often reading back is tried before the outcome is called unknown.
+        reads: So often reading back is tried before the outcome is called unknown; with these waits a storage that is
+            away for some seconds is waited for. It ends after `budget` seconds too, if each reading takes long.
         monotonic: The clock for durations, seconds.
         sleep: Waits so many seconds.
         uniform: A random number between two bounds.
@@ -42,8 +43,8 @@ class Pace:
     cap: float = 5.0
     budget: float = 60.0
     least_attempts: int = 10
-    sends: int = 4
-    reads: int = 5
+    sends: int = 8
+    reads: int = 10
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     uniform: Callable[[float, float], float] = _uniform

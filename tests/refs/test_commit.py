@@ -228,6 +228,19 @@ def test_a_damaged_head_stops_every_writer() -> None:
     assert versions_of(Refs(backend)) == []
 
 
+def test_a_removal_that_spills_is_stamped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A removal that has to spill adds a segment, so the ref gets the head's stamp like any writer's."""
+    backend = MemoryBackend()
+    for _ in range(12):
+        save(Refs(backend))
+    head = busy_head(backend)
+    monkeypatch.setattr(spill, "INLINE_LIMIT", 3_000)
+    monkeypatch.setattr(spill, "_LEAST_ROOM", 1_000)
+    delete(Refs(backend), "1.0.0")
+    assert stored(backend).older
+    assert stored(backend).stamp == head.id
+
+
 # Conflicts
 
 
@@ -338,6 +351,40 @@ def test_a_storage_that_only_says_conflict_is_given_up() -> None:
 
     with pytest.raises(CommitConflictError):
         save(Refs(Stubborn(MemoryBackend()), pace=FakeTime().pace()))
+
+
+# Listing
+
+
+def test_lives_asks_once_and_tells_whether_a_version_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name lives if one of its versions does, inline or spilled; usually its ref alone tells."""
+    monkeypatch.setattr(spill, "INLINE_LIMIT", 3_000)
+    monkeypatch.setattr(spill, "_LEAST_ROOM", 1_000)
+    backend = Recording(MemoryBackend())
+    refs = Refs(backend, pace=FakeTime().pace())
+    assert not refs.lives(NAME)
+    for _ in range(12):
+        save(refs)
+    backend.calls.clear()
+    assert refs.lives(NAME)
+    assert backend.calls == [f"get {KEY}"]
+    inline = [str(version) for version, record in stored(backend).records.items() if record.live]
+    for version in inline:
+        delete(refs, version)
+    assert not [record for record in stored(backend).records.values() if record.live]
+    assert Refs(backend).lives(NAME), "what lives is in a segment"
+    for version in versions_of(refs):
+        delete(refs, version)
+    assert not refs.lives(NAME)
+
+
+def test_lives_is_not_fooled_by_a_ref_of_another_name() -> None:
+    """A ref file under another name's key is damage for a listing too."""
+    backend = MemoryBackend()
+    save(Refs(backend))
+    backend.create(ref_key("my:other"), backend.get(KEY).data)
+    with pytest.raises(CorruptError, match="my_other"):
+        Refs(backend).lives("my:other")
 
 
 # Not writing

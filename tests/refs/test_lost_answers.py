@@ -24,6 +24,7 @@ from casreg.exceptions import (
 from casreg.keys import ref_key
 from casreg.refs import spill
 from casreg.refs.commit import Refs
+from casreg.refs.pace import PACE
 from casreg.testing.faults import Fault, FaultBackend, FaultKind, until_clean
 from refs.lab import LATER, NAME, FakeTime, Recording, delete, entry_of, save, v, versions_of
 
@@ -341,8 +342,45 @@ def test_what_cannot_be_known_is_said_with_the_id(failure: CasregError, lands: b
     backend = NeverAgain(inner, failure, lands=lands)
     with pytest.raises(CommitUnknownError, match="lost") as caught:
         save(Refs(backend, pace=FakeTime().pace()))
-    assert backend.calls.count("get in vain") == 5
+    assert backend.calls.count("get in vain") == PACE.reads
     assert (caught.value.write in Refs(inner).read(NAME).history.ref.recent) == lands  # type: ignore[union-attr]
+
+
+def test_an_outage_of_seconds_is_waited_for() -> None:
+    """A storage that comes back after three seconds tells what happened: no error at all."""
+    away_since, fake_time = 0.0, FakeTime()
+
+    class Away(Recording):
+        def get(self, key: str, start: int = 0, stop: int | None = None) -> Object:
+            if away_since > 0 and fake_time.now < away_since + 3.0:
+                raise StorageUnavailableError("away")
+            return super().get(key, start, stop)
+
+        def swap(self, key: str, data: Buffer, expected: Token) -> Token:
+            nonlocal away_since
+            away_since = fake_time.now = 1.0
+            super().swap(key, data, expected)
+            raise StorageUnavailableError("away")
+
+    backend = Away(MemoryBackend())
+    version, done = save(Refs(backend, pace=fake_time.pace()))
+    assert writes_of(backend.inner) == {version: done.write}
+
+
+def test_reading_back_ends_when_each_reading_takes_long() -> None:
+    """Where a request takes a minute to fail, one more is enough: the caller is not left waiting for ten."""
+
+    class Hanging(NeverAgain):
+        def get(self, key: str, start: int = 0, stop: int | None = None) -> Object:
+            if self.broken:
+                fake_time.now += 61.0
+            return super().get(key, start, stop)
+
+    fake_time = FakeTime()
+    backend = Hanging(MemoryBackend(), StorageUnavailableError("timed out"), lands=True)
+    with pytest.raises(CommitUnknownError):
+        save(Refs(backend, pace=fake_time.pace()))
+    assert backend.calls.count("get in vain") == 1
 
 
 def test_a_swap_that_never_answers_is_unknown() -> None:
@@ -350,7 +388,7 @@ def test_a_swap_that_never_answers_is_unknown() -> None:
     backend = FaultBackend(MemoryBackend(), [Fault(1, FaultKind.LATE, frozenset({"swap"}), times=100)])
     with pytest.raises(CommitUnknownError) as caught:
         save(Refs(backend, pace=FakeTime().pace()))
-    assert backend.fired == 4
+    assert backend.fired == PACE.sends
     assert versions_of(Refs(backend.inner)) == []
     backend.deliver()
     assert writes_of(backend.inner) == {"1.0.0": caught.value.write}
