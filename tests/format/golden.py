@@ -1,0 +1,370 @@
+"""The golden repositories: makes them, the test vectors and the examples of docs/format.md. `scripts/golden` runs this.
+
+What is random or depends on the clock is fixed here, so that the same code and the same libraries make the same
+bytes.  (Another release of zstd may make other packs, with the same identities.)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import tempfile
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import numpy as np
+from blake3 import blake3
+
+from casreg import Registry
+from casreg.backends.memory import MemoryBackend
+from casreg.chunker import cut
+from casreg.head import INITIAL, close, condemn, dump_head, encode_names, verdict
+from casreg.keys import HEAD, manifest_key, ref_key
+from casreg.manifests import encode_manifest
+from casreg.refs import Record, spill
+from casreg.refs.document import Ref
+from casreg.refs.pace import PACE
+from casreg.repository import editing, saving
+from casreg.repository.repository import Repository
+from casreg.versions import parse_version
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from casreg.refs import History, Removal
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests" / "golden"
+EXPECTED = GOLDEN / "expected.json"
+VECTORS = ROOT / "tests" / "format" / "vectors.json"
+
+
+def xof(seed: str, size: int) -> bytes:
+    """`size` bytes of the extendable output of BLAKE3 of the text `seed`."""
+    return blake3(seed.encode()).digest(length=size)
+
+
+def quarters(seed: str, size: int) -> bytes:
+    """The same with only the lowest two bits of each byte: compressible, and with boundaries all the same."""
+    return (np.frombuffer(xof(seed, size), np.uint8) & 3).tobytes()
+
+
+def block() -> bytes:
+    """16,386 bytes that, repeated, are cut exactly where they repeat.
+
+    And the list of very many of them, which repeats its record, is cut often too (found by trying): so a file of
+    depth 2 needs few bytes on the storage.
+    """
+    return b"\x07" + (1877).to_bytes(4, "little") + bytes(16379) + b"\x65\x06"
+
+
+class Dice:
+    """Random numbers that are the same each time, and never the same twice."""
+
+    def __init__(self, seed: str) -> None:
+        self._seed, self._draws = seed, 0
+
+    def token_bytes(self, size: int | None = None) -> bytes:
+        """See `secrets.token_bytes`."""
+        self._draws += 1
+        return xof(f"{self._seed} {self._draws}", size or 32)
+
+    def token_hex(self, size: int | None = None) -> str:
+        """See `secrets.token_hex`."""
+        return self.token_bytes(size).hex()
+
+
+class Clock:
+    """A clock that goes on by a minute each time that somebody looks."""
+
+    def __init__(self) -> None:
+        self._minutes = 0
+
+    def now(self) -> str:
+        """The time as refs have it."""
+        self._minutes += 1
+        return f"2026-01-01T{self._minutes // 60:02}:{self._minutes % 60:02}:00.000000Z"
+
+
+@contextmanager
+def fixed(seed: str) -> Iterator[None]:
+    """While this is open, nothing is left to chance."""
+    dice, ids, clock = (
+        Dice(seed),
+        Dice(f"{seed} ids"),
+        Clock(),
+    )  # two, since manifests and refs race for numbers
+    entropy = PACE.entropy
+    with ExitStack() as stack, tempfile.TemporaryDirectory() as cache:
+        stack.enter_context(patch.object(secrets, "token_bytes", dice.token_bytes))
+        stack.enter_context(patch.object(secrets, "token_hex", dice.token_hex))
+        stack.enter_context(patch.object(saving, "now", clock.now))
+        stack.enter_context(patch.object(editing, "now", clock.now))
+        stack.enter_context(patch.dict(os.environ, CASREG_CACHE_DIR=cache))
+        try:
+            object.__setattr__(PACE, "entropy", ids.token_bytes)  # it is frozen, and the default of many
+            yield
+        finally:
+            object.__setattr__(PACE, "entropy", entropy)
+
+
+# ------------------------------------------------------------------------------------------------- what is in them
+
+
+def everything(backend: MemoryBackend) -> None:
+    """One of each thing that the format has, as far as it fits into some hundred kilobytes."""
+    registry = Registry(backend, allow_underscore=True)
+    config = {
+        "rate": 1e-05,
+        "layers": [64, 32],
+        "größe": "é\n\u2028",
+        "large": 1e16,
+        "on": True,
+        "none": None,
+    }
+    registry.save(
+        "config", config, metadata={"why": "first", "score": 0.1}, notes={"by": "me"}, tags=["prod"]
+    )
+    registry.save("config", {"rate": 0.5})
+    registry.save("config", config, version="2.0.0-rc.1", tags=["next"])
+    registry.delete("config", "1.0.1")
+    registry.delete("config", "1.0.0")
+    registry.undelete("config", "1.0.0")
+    registry.tag("config", "prod", "1.0.0")
+    registry.annotate("config", "1.0.0", by="you", seen=1)
+
+    rows = np.frombuffer(quarters("rows", 400_000), np.uint8).reshape(-1, 100)
+    registry.save("my:data", rows)
+    registry.save("my:data", np.insert(rows, 1000, 7, axis=0), bump="minor")
+    registry.save("copy", rows)
+    with tempfile.TemporaryDirectory() as folder:
+        make_tree(Path(folder))
+        registry.save("Tree_of:Files", Path(folder))
+    registry.save("con", "a name that Windows keeps for a device")
+    registry.save("raw", xof("raw", 20_000))
+    registry.save("empty", b"")
+    registry.save("gone", 1)
+    registry.delete("gone")
+    retire(backend, "gone")
+    history(backend)
+    backend.create(ref_key("~upload-00ff"), Ref.empty("~upload-00ff", secrets.token_hex(16)).to_bytes())
+    collect(backend)
+    registry.save("after", ["stamped"])
+
+
+def retire(backend: MemoryBackend, name: str) -> None:
+    """What a collector does to tombstones after their time: nothing is left of a version but its number."""
+    refs = Repository(backend).refs
+
+    def change(removal: Removal) -> History:
+        ref = removal.history.ref
+        return replace(removal.history, ref=replace(ref, records=dict.fromkeys(ref.records, Record())))
+
+    refs.remove(name, change)
+
+
+def make_tree(folder: Path) -> None:
+    """More than 32 entries, among them an empty folder, an empty file, an executable, and one with a chunk list."""
+    for number in range(36):
+        path = folder / f"part-{number % 3}" / f"{number:02}.txt"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"%d\n" % number * number)
+    (folder / "part-0" / "ünter").mkdir()
+    (folder / "part-0" / "ünter" / "a\nb").write_bytes(xof("odd name", 100))
+    (folder / "nothing").mkdir()
+    (folder / "run.sh").write_bytes(b"#!/bin/sh\n")
+    (folder / "run.sh").chmod(0o755)
+    (folder / "listed").write_bytes(block() * 17 + b"end")
+    (folder / "also listed").write_bytes(block() * 20)
+
+
+def history(backend: MemoryBackend) -> None:
+    """A name with so many versions that most of them are spilled, some deleted, some overwritten, before and after."""
+    registry = Registry(backend, mutable=True)
+    with patch.object(spill, "INLINE_LIMIT", 5000), patch.object(spill, "_LEAST_ROOM", 3000):
+        for number in range(44):
+            registry.save("long:history", number)
+            if number % 9 == 5:
+                registry.delete("long:history", f"1.0.{number - 4}")
+            if number % 13 == 6:
+                registry.save("long:history", -number, version=f"1.0.{number - 2}")
+                registry.save("long:history", -2 * number, version=f"1.0.{number - 2}")
+        registry.save("long:history", "again", version="1.0.5")
+        registry.tag("long:history", "best", "1.0.3")
+
+
+def collect(backend: MemoryBackend) -> None:
+    """A run of the collector that has condemned a manifest which nothing reaches, deleted it, and is closed."""
+    orphan = encode_manifest(b"{}", b"{}", b"{}", b"")
+    key = manifest_key(blake3(orphan).digest())  # type: ignore[arg-type]
+    names, data = encode_names([key], secrets.token_hex(16))
+    backend.create(names, data)
+    condemned = condemn(INITIAL, names, secrets.token_hex(16), secrets.token_hex(16))
+    closed = close(verdict(condemned, names, secrets.token_hex(16)), secrets.token_hex(16))
+    backend.create(HEAD, dump_head(closed))
+
+
+def deep(backend: MemoryBackend) -> None:
+    """A file of depth 2, whose placement is so long that it stands in a segment."""
+    Registry(backend).save("deep", block() * 7500)
+
+
+REPOSITORIES: dict[str, Callable[[MemoryBackend], None]] = {"everything": everything, "deep": deep}
+
+
+def build(name: str) -> MemoryBackend:
+    """One of the golden repositories, in memory, as today's code makes it."""
+    with fixed(name):
+        backend = MemoryBackend()
+        backend._name = f"golden-{name}"  # the marker has the place in it
+        REPOSITORIES[name](backend)
+    return backend
+
+
+# ------------------------------------------------------------------------------------------------- what is expected
+
+
+def describe(backend: Any) -> dict[str, Any]:
+    """What is in a repository, by its digests, and without anything that depends on packs."""
+    registry = Registry(backend, allow_underscore=True)
+    repository = Repository(backend)
+    found: dict[str, Any] = {}
+    for name in registry.list_objects():
+        versions = {}
+        for version in registry.list_versions(name):
+            info = registry.info(name, version)
+            history = repository.refs.ask(name, lambda history: history)
+            assert history is not None
+            entry = history.entry(parse_version(version))
+            assert entry is not None
+            manifest = repository.manifest(entry.manifest)
+            reader = repository.reader(manifest, name)
+            files: dict[str, Any] = {}
+            for item in reader.entries:
+                buffer = memoryview(bytearray(item.stream.size))
+                if item.stream.size:
+                    reader.read_into(item.path, buffer)
+                plain = {
+                    "size": item.stream.size,
+                    "b3": blake3(buffer).hexdigest(),
+                    "depth": item.stream.depth,
+                }
+                files[item.path] = "folder" if item.folder else {**plain, "executable": item.executable}
+            versions[version] = {
+                "data": entry.data.hex(),
+                "content": entry.content.hex(),
+                "size": entry.size,
+                "materializer": info["materializer"],
+                "metadata": info["metadata"],
+                "notes": info["notes"],
+                "files": files,
+            }
+        tags = repository.refs.ask(name, lambda history: dict(history.ref.tags) if history else {})
+        found[name] = {
+            "versions": versions,
+            "tags": {tag: str(version) for tag, (version, _) in tags.items()},
+        }
+    return found
+
+
+# ------------------------------------------------------------------------------------------------- vectors
+
+
+@dataclass(frozen=True)
+class Vector:
+    """An input of the chunker: which bytes, and of which seed."""
+
+    kind: str
+    seed: str
+    size: int
+
+    def data(self) -> bytes:
+        """The bytes."""
+        make = {
+            "xof": lambda: xof(self.seed, self.size),
+            "quarters": lambda: quarters(self.seed, self.size),
+            "zeros": lambda: bytes(self.size),
+            "blocks": lambda: block() * self.size,
+        }
+        return make[self.kind]()
+
+
+INPUTS = (
+    *(
+        Vector("xof", "edge", size)
+        for size in (0, 1, 16384, 16385, 16386, 65535, 65536, 65537, 262144, 262145)
+    ),
+    *(Vector("zeros", "", size) for size in (16385, 262144, 262145, 1048581)),
+    Vector("xof", "casreg 1", 4 * 1024 * 1024 + 1),
+    Vector("xof", "casreg 2", 3_000_000),
+    Vector("quarters", "casreg 3", 2_000_001),
+    Vector("blocks", "", 21),
+    Vector("xof", "casreg 4", 20 * 1024 * 1024 + 7),
+)
+
+
+def vectors() -> list[dict[str, Any]]:
+    """Each input with its cuts, the digest of its bytes, and that of its chunk list."""
+    found = []
+    for vector in INPUTS:
+        data = vector.data()
+        sizes = cut(memoryview(data))
+        records, at = b"", 0
+        for size in sizes:
+            records += blake3(data[at : at + size]).digest() + size.to_bytes(4, "little")
+            at += size
+        row: dict[str, Any] = {"kind": vector.kind, "seed": vector.seed, "size": vector.size}
+        found.append({**row, "b3": digest(data), "list": digest(records), "cuts": sizes})
+    return found
+
+
+def digest(data: bytes) -> str:
+    """BLAKE3 in hex."""
+    return blake3(data).hexdigest()
+
+
+# ------------------------------------------------------------------------------------------------- the program
+
+
+def write_repository(backend: MemoryBackend, folder: Path) -> int:
+    """Put all files of a place in memory into a folder, which is replaced. Gives their bytes."""
+    shutil.rmtree(folder, ignore_errors=True)
+    total = 0
+    for info in backend.list(""):
+        path = folder / info.key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(backend.get(info.key).data)
+        total += info.size
+    return total
+
+
+def write_json(path: Path, value: Any, width: int | None = 1) -> None:
+    """One stable file of JSON."""
+    path.write_text(json.dumps(value, indent=width, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Regenerate everything that is golden."""
+    GOLDEN.mkdir(exist_ok=True)
+    expected = {}
+    for name in REPOSITORIES:
+        backend = build(name)
+        print(f"tests/golden/{name}: {write_repository(backend, GOLDEN / name):,} bytes")
+        expected[name] = describe(backend)
+    write_json(EXPECTED, expected)
+    VECTORS.write_text(
+        "[\n" + ",\n".join(json.dumps(row, separators=(",", ":")) for row in vectors()) + "\n]\n",
+        encoding="utf-8",
+    )
+    from format import examples
+
+    examples.rewrite()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""What was stored stays readable, by casreg and by a stranger, and is stored as the same again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from blake3 import blake3
+
+from casreg import LocalRegistryBackend, Registry
+from casreg.backends.memory import MemoryBackend
+from format import stranger
+from format.golden import EXPECTED, GOLDEN, REPOSITORIES, build, describe
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from casreg.backends.base import Backend
+
+FROZEN: dict[str, Any] = json.loads(EXPECTED.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def everything(tmp_path: Path) -> Path:
+    """A copy of the golden repository with one of each thing, since a test may write to it."""
+    return shutil.copytree(GOLDEN / "everything", tmp_path / "everything")
+
+
+@pytest.mark.parametrize("name", REPOSITORIES)
+def test_todays_code_reads_what_was_stored(name: str, tmp_path: Path) -> None:
+    """Every version: identities, metadata, notes, tags, and the digest of each file."""
+    folder = shutil.copytree(GOLDEN / name, tmp_path / name)
+    assert describe(LocalRegistryBackend(folder)) == FROZEN[name]
+
+
+@pytest.mark.parametrize("name", REPOSITORIES)
+def test_todays_code_stores_the_same_again(name: str) -> None:
+    """The same objects, saved today, have the identities that they always had."""
+    assert describe(build(name)) == FROZEN[name]
+
+
+def test_what_is_loaded_and_saved_again_is_the_same(everything: Path) -> None:
+    """Load and save, for every version: the same `content`, whatever kind of object it is."""
+    old, new = Registry(everything, allow_underscore=True), Registry(MemoryBackend(), allow_underscore=True)
+    for name, found in FROZEN["everything"].items():
+        for version, said in found["versions"].items():
+            new.save(name, old.load(name, version), version=version, metadata=said["metadata"])
+            assert new.info(name, version)["digest"] == said["content"], f"{name}@{version}"
+
+
+def test_the_golden_repository_has_one_of_each_thing(everything: Path) -> None:
+    """Otherwise the tests above prove less than they say."""
+    storage = stranger.Storage(everything)
+    refs = storage.names()
+    assert "~upload-00ff" in refs
+    assert len(refs["long:history"].body["older"]) > 1
+    assert refs["long:history"].body["partial"]
+    assert refs["gone"].body["retired"] == ["1.0.0"]
+    assert refs["config"].body["deleted"]["1.0.1"]
+    assert refs["config"].body["tags"].keys() == {"prod", "next"}
+    assert stranger.head(storage)["kept"]
+    assert refs["after"].body["stamp"] == stranger.head(storage)["id"]
+    tree = refs["Tree_of:Files"].open("1.0.0")
+    assert tree.data["count"] > 32
+    assert any(entry.folder for entry in tree.entries)
+    assert any(entry.executable for entry in tree.entries)
+    assert any(entry.stream.counts for entry in tree.entries)
+    first, second = (
+        refs["my:data"].open(version).data["entries"][0]["chunks"] for version in ("1.0.0", "1.1.0")
+    )
+    assert len({tuple(chunk) for chunk in first} & {tuple(chunk) for chunk in second}) > 1
+    assert len(storage.keys("index/")) > 1
+    (deep,) = stranger.Storage(GOLDEN / "deep").names()["deep"].open("1.0.0").entries
+    assert len(deep.stream.counts) == 2
+    assert stranger.Storage(GOLDEN / "deep").keys("segments/")
+
+
+def view(folder: Path) -> dict[str, Any]:
+    """What a stranger finds in a repository, in the words of `golden.describe`."""
+    found: dict[str, Any] = {}
+    for name, ref in stranger.Storage(folder).names().items():
+        if name.startswith("~") or not ref.versions():
+            continue
+        versions = {}
+        for version, entry in ref.versions().items():
+            opened = ref.open(version)
+            files: dict[str, Any] = {}
+            for number, item in enumerate(opened.entries):
+                hasher = blake3()
+                for chunk in opened.read(number):
+                    hasher.update(chunk)
+                plain = {"size": item.stream.size, "b3": hasher.hexdigest(), "depth": len(item.stream.counts)}
+                files[item.path] = "folder" if item.folder else {**plain, "executable": item.executable}
+            versions[version] = {
+                **{field: entry[field] for field in ("data", "content", "size", "notes")},
+                "materializer": opened.data["materializer"],
+                "metadata": opened.metadata,
+                "files": files,
+            }
+        found[name] = {"versions": versions, "tags": {tag: to[0] for tag, to in ref.body["tags"].items()}}
+    return found
+
+
+@pytest.mark.parametrize("name", REPOSITORIES)
+def test_a_stranger_reads_what_was_stored(name: str) -> None:
+    """A reader written from docs/format.md alone finds the same versions, tags and bytes."""
+    assert view(GOLDEN / name) == FROZEN[name]
+
+
+@pytest.mark.parametrize("name", REPOSITORIES)
+def test_a_stranger_verifies_every_byte(name: str) -> None:
+    """Packs with header, table and trailer, segments, lists of names, index files, and all that refs reach."""
+    counted = stranger.verify(stranger.Storage(GOLDEN / name))
+    assert counted["versions"] == sum(len(found["versions"]) for found in FROZEN[name].values())
+
+
+def test_a_stranger_needs_nothing_of_casreg(everything: Path, tmp_path: Path) -> None:
+    """As a program of its own, where casreg cannot be imported, it lists and extracts."""
+    code = "import sys; sys.modules['casreg'] = None; import runpy; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
+
+    def run(*arguments: str) -> str:
+        program = [sys.executable, "-W", "error", "-c", code, stranger.__file__, str(everything), *arguments]
+        environment = {**os.environ, "PYTHONUTF8": "1"}
+        return subprocess.run(
+            program, check=True, capture_output=True, encoding="utf-8", env=environment
+        ).stdout
+
+    assert "config 1.0.0 2.0.0-rc.1 next=2.0.0-rc.1 prod=1.0.0" in run().splitlines()
+    run("extract", "Tree_of:Files", "1.0.0", str(tmp_path / "out"))
+    tree = FROZEN["everything"]["Tree_of:Files"]["versions"]["1.0.0"]["files"]
+    for path, said in tree.items():
+        found = tmp_path / "out" / path
+        assert found.is_dir() if said == "folder" else blake3(found.read_bytes()).hexdigest() == said["b3"]
+    assert os.access(tmp_path / "out" / "run.sh", os.X_OK) or os.name == "nt"
+
+
+def files_of(folder: Path) -> list[Path]:
+    """All files, sorted."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("number", range(0, len(files_of(GOLDEN / "everything")), 3))
+def test_a_stranger_finds_every_flipped_byte(number: int, everything: Path) -> None:
+    """One byte of a file is another: whichever file it is, and wherever in it, the checks of the page find it."""
+    file = files_of(everything)[number]
+    data = bytearray(file.read_bytes())
+    at = int.from_bytes(blake3(file.name.encode()).digest(4), "little") % len(data)
+    data[at] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(stranger.Damaged):
+        stranger.verify(stranger.Storage(everything))
+
+
+def test_a_golden_repository_can_be_written_to(everything: Path) -> None:
+    """Versions that are added today stand beside the old ones, for casreg and for the stranger."""
+    registry = Registry(everything, allow_underscore=True)
+    backend: Backend = registry.backend
+    assert registry.save("long:history", "new") == "1.0.44"
+    assert registry.save("my:data", registry.load("my:data", "1.0.0"), tags=["old"]) == "1.1.1"
+    assert registry.undelete("config", "1.0.1") == "1.0.1"
+    assert registry.save("gone", 2) == "1.0.1"
+    assert view(everything) == describe(backend)
+    stranger.verify(stranger.Storage(everything))
