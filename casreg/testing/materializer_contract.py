@@ -137,8 +137,13 @@ class MaterializerContract:
         module = type(self._made()).__module__
         code = f"import sys, {module}; print([name for name in {HEAVY} if name in sys.modules])"
         done = subprocess.run(  # noqa: S603 - our own interpreter
-            [sys.executable, "-c", code], check=True, capture_output=True, text=True
+            [sys.executable, "-c", code],
+            check=False,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )
+        assert done.returncode == 0, done.stderr
         assert done.stdout.strip() == "[]"
 
     def test_it_writes_only_into_its_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
