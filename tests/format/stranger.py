@@ -605,6 +605,8 @@ def verify_index(storage: Storage, key: str) -> None:
 
 def verify(storage: Storage) -> dict[str, int]:
     """Check every byte. Gives how much there is of what."""
+    if not storage.keys(""):
+        return {}  # never written
     unseal(storage.get("casreg.json"), "casreg.json")
     head(storage)
     counted = dict.fromkeys(("names", "versions", "files", "bytes", "packs", "chunks"), 0)
