@@ -61,8 +61,10 @@ class TestLocalOnWindows(BackendContract):
 
 
 class TestFaultsWithoutFaults(BackendContract):
+    shared_by_processes = False  # as its inner backend
+
     def make_backend(self, folder: Path) -> Backend:
-        return FaultBackend(LocalBackend(folder))
+        return FaultBackend(MemoryBackend())
 
 
 class TestRecording(BackendContract):
