@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 import pytest
 
 from casreg.backends.local import LocalBackend
-from casreg.exceptions import Conflict, NotFound
+from casreg.exceptions import Conflict, NotFound, StorageUnavailableError
 from casreg.testing import CrashRecorder, CrashStateError, replay_crashes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from casreg.backends.base import Token
@@ -141,6 +143,67 @@ def test_a_failed_swap_postpones_nothing_for_ever(tmp_path: Path) -> None:
         backend.swap("refs/r", b"2", token)
     backend.swap("refs/r", b"3", new)
     recorder.mark("swapped")
+
+    def check(folder: Path, marks: tuple[str, ...]) -> None:
+        assert not marks or read(at(folder), "packs/ab/1") == b"pack"
+
+    replay_crashes(recorder, tmp_path / "crashes", check)
+
+
+def test_a_swap_that_fails_after_its_flushes_settles_nothing(tmp_path: Path) -> None:
+    """Names beside the one that it swaps were not flushed yet: the next swap, elsewhere, flushes them."""
+
+    class FailsOnce(CrashRecorder):
+        armed = False
+
+        def replace(self, source: str, target: str) -> None:
+            if self.armed:
+                self.armed = False
+                raise OSError(errno.EIO, "on purpose")
+            super().replace(source, target)
+
+    recorder, backend = recorded(tmp_path, FailsOnce)
+    token = backend.create("refs/r", b"0")
+    head = backend.create("gc/head", b"0")
+    backend.create("refs/other", b"other", durable=False)
+    assert isinstance(recorder, FailsOnce)
+    recorder.armed = True
+    with pytest.raises(StorageUnavailableError):
+        backend.swap("refs/r", b"1", token)
+    backend.swap("gc/head", b"1", head)
+    recorder.mark("swapped")
+
+    def check(folder: Path, marks: tuple[str, ...]) -> None:
+        assert not marks or read(at(folder), "refs/other") == b"other"
+
+    replay_crashes(recorder, tmp_path / "crashes", check)
+
+
+def test_a_swap_does_not_rely_on_a_flush_that_has_not_ended(tmp_path: Path) -> None:
+    """Of two swaps by one handle, the second flushes again what the first is only about to flush."""
+
+    class SwapsMeanwhile(CrashRecorder):
+        meanwhile: Callable[[], None] | None = None
+
+        def sync_folder(self, path: str) -> None:
+            if self.meanwhile is not None and path.endswith("/packs/ab"):
+                meanwhile, self.meanwhile = self.meanwhile, None
+                meanwhile()
+            super().sync_folder(path)
+
+    recorder, backend = recorded(tmp_path, SwapsMeanwhile)
+    token = backend.create("refs/r", b"0")
+    head = backend.create("gc/head", b"0")
+    backend.create("packs/ab/1", b"pack", durable=False)
+
+    def swap_head() -> None:
+        backend.swap("gc/head", b"1", head)
+        recorder.mark("head")
+
+    assert isinstance(recorder, SwapsMeanwhile)
+    recorder.meanwhile = swap_head
+    backend.swap("refs/r", b"1", token)
+    assert recorder.meanwhile is None
 
     def check(folder: Path, marks: tuple[str, ...]) -> None:
         assert not marks or read(at(folder), "packs/ab/1") == b"pack"
