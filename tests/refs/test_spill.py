@@ -227,6 +227,21 @@ def test_a_partial_record_adds_to_older_tombstones() -> None:
     assert after.live() == []
 
 
+def test_changing_a_spilled_version_keeps_its_tombstones() -> None:
+    """Overwriting, deleting, annotating and undeleting what is in a segment leaves the tombstones there in force."""
+    gone, old = Tombstone(entry_of("gone"), TIME), entry_of("old")
+    _, history = stored({v("1.0.0"): Record(old, (gone,)), v("1.0.1"): Record(None, (gone,))})
+    first = v("1.0.0")
+    overwritten = history.with_version(first, entry_of("new")).record(first)
+    deleted = history.without_version(first, LATER)
+    annotated = history.with_notes(first, {"a": 1}).record(first)
+    assert overwritten == Record(entry_of("new"), (gone, Tombstone(old, TIME)))
+    assert deleted.record(first) == Record(None, (gone, Tombstone(old, LATER)))
+    assert annotated == Record(replace(old, notes={"a": 1}), (gone,))
+    assert deleted.undeleted(first).record(first) == Record(old, (gone,))
+    assert history.undeleted(v("1.0.1")).record(v("1.0.1")) == Record(gone.entry)
+
+
 def test_a_deleted_version_in_a_segment_stays_used() -> None:
     """The number of a version that was deleted and spilled is not given again."""
     _, history = stored({v("1.0.1"): Record(None, (Tombstone(entry_of("x"), TIME),)), v("1.0.2"): Record()})
@@ -309,9 +324,11 @@ class LongHistory(RuleBasedStateMachine):
 
         self.refs.commit(NAME, change)
 
-    @rule(version=VERSIONS)
-    def save_one(self, version: Version) -> None:
-        """Save under a given number, over whatever is there."""
+    @rule(data=st.data())
+    def save_one(self, data: st.DataObject) -> None:
+        """Save under a given number, over whatever is or was there."""
+        used = sorted({*self.model.live, *self.model.dead})
+        version = data.draw(st.one_of(VERSIONS, st.sampled_from(used)))
 
         def change(attempt: Attempt) -> History:
             self.saves += 1
