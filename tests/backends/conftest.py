@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
 import pytest
@@ -12,7 +14,6 @@ import pytest
 if TYPE_CHECKING:
     import signal
     from collections.abc import Iterator
-    from pathlib import Path
 
 # The contract suite is shipped with the package: its asserts explain themselves only if pytest is told.
 pytest.register_assert_rewrite("casreg.testing.backend_contract", "casreg.testing.counter_race")
@@ -47,6 +48,17 @@ class Child:
         self.process.wait()
         said = self.output.read()
         return said[: said.rfind("\n") + 1]
+
+
+@pytest.fixture
+def crashes(tmp_path: Path) -> Iterator[Path]:
+    """A folder for thousands of crash states, in memory where the machine has such a place."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        yield tmp_path / "crashes"
+        return
+    with tempfile.TemporaryDirectory(dir=memory, prefix="casreg-crashes-") as folder:
+        yield Path(folder)
 
 
 class MakeChild(Protocol):

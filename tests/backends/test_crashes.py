@@ -71,14 +71,16 @@ def check_old_or_new(folder: Path, marks: tuple[str, ...]) -> None:
     )
 
 
-def test_every_crash_leaves_the_old_or_the_new_state(tmp_path: Path) -> None:
+def test_every_crash_leaves_the_old_or_the_new_state(tmp_path: Path, crashes: Path) -> None:
     """Never a mixture, never less than what was promised, and always a place that can be written."""
     recorder, backend = recorded(tmp_path)
     create_and_swap(recorder, backend)
-    assert replay_crashes(recorder, tmp_path / "crashes", check_old_or_new) > 100
+    assert replay_crashes(recorder, crashes, check_old_or_new) > 100
 
 
-def test_every_crash_without_hard_links_leaves_the_old_or_the_new_state(tmp_path: Path) -> None:
+def test_every_crash_without_hard_links_leaves_the_old_or_the_new_state(
+    tmp_path: Path, crashes: Path
+) -> None:
     """As above, where a new name is made by a rename."""
 
     class NoHardLinks(CrashRecorder):
@@ -87,10 +89,10 @@ def test_every_crash_without_hard_links_leaves_the_old_or_the_new_state(tmp_path
 
     recorder, backend = recorded(tmp_path, NoHardLinks)
     create_and_swap(recorder, backend)
-    assert replay_crashes(recorder, tmp_path / "crashes", check_old_or_new) > 100
+    assert replay_crashes(recorder, crashes, check_old_or_new) > 100
 
 
-def test_a_delete_that_returned_is_for_ever(tmp_path: Path) -> None:
+def test_a_delete_that_returned_is_for_ever(tmp_path: Path, crashes: Path) -> None:
     """Also for keys in several folders; what was not deleted is untouched."""
     recorder, backend = recorded(tmp_path)
     for key in ("packs/00/a", "packs/01/b", "packs/01/c"):
@@ -108,10 +110,10 @@ def test_a_delete_that_returned_is_for_ever(tmp_path: Path) -> None:
             assert left["packs/00/a"] is None
             assert left["packs/01/b"] is None
 
-    replay_crashes(recorder, tmp_path / "crashes", check)
+    replay_crashes(recorder, crashes, check)
 
 
-def test_a_swap_makes_durable_what_was_written_without(tmp_path: Path) -> None:
+def test_a_swap_makes_durable_what_was_written_without(tmp_path: Path, crashes: Path) -> None:
     """By the same handle, before it: when anybody can see the swap, everything before it is there to stay."""
     recorder, backend = recorded(tmp_path)
     token = backend.create("refs/r", b"0", durable=False)
@@ -128,10 +130,10 @@ def test_a_swap_makes_durable_what_was_written_without(tmp_path: Path) -> None:
             assert read(at(folder), f"manifests/{number:02d}/m") == b"manifest " * number
             assert read(at(folder), f"packs/ab/{number}") == b"pack"
 
-    assert replay_crashes(recorder, tmp_path / "crashes", check) > 100
+    assert replay_crashes(recorder, crashes, check) > 100
 
 
-def test_a_failed_swap_postpones_nothing_for_ever(tmp_path: Path) -> None:
+def test_a_failed_swap_postpones_nothing_for_ever(tmp_path: Path, crashes: Path) -> None:
     """What was written before a swap that conflicts is durable with the next one."""
     recorder, backend = recorded(tmp_path)
     token = backend.create("refs/r", b"0", durable=False)
@@ -147,10 +149,10 @@ def test_a_failed_swap_postpones_nothing_for_ever(tmp_path: Path) -> None:
     def check(folder: Path, marks: tuple[str, ...]) -> None:
         assert not marks or read(at(folder), "packs/ab/1") == b"pack"
 
-    replay_crashes(recorder, tmp_path / "crashes", check)
+    replay_crashes(recorder, crashes, check)
 
 
-def test_a_swap_that_fails_after_its_flushes_settles_nothing(tmp_path: Path) -> None:
+def test_a_swap_that_fails_after_its_flushes_settles_nothing(tmp_path: Path, crashes: Path) -> None:
     """Names beside the one that it swaps were not flushed yet: the next swap, elsewhere, flushes them."""
 
     class FailsOnce(CrashRecorder):
@@ -176,10 +178,10 @@ def test_a_swap_that_fails_after_its_flushes_settles_nothing(tmp_path: Path) -> 
     def check(folder: Path, marks: tuple[str, ...]) -> None:
         assert not marks or read(at(folder), "refs/other") == b"other"
 
-    replay_crashes(recorder, tmp_path / "crashes", check)
+    replay_crashes(recorder, crashes, check)
 
 
-def test_a_swap_does_not_rely_on_a_flush_that_has_not_ended(tmp_path: Path) -> None:
+def test_a_swap_does_not_rely_on_a_flush_that_has_not_ended(tmp_path: Path, crashes: Path) -> None:
     """Of two swaps by one handle, the second flushes again what the first is only about to flush."""
 
     class SwapsMeanwhile(CrashRecorder):
@@ -210,10 +212,10 @@ def test_a_swap_does_not_rely_on_a_flush_that_has_not_ended(tmp_path: Path) -> N
     def check(folder: Path, marks: tuple[str, ...]) -> None:
         assert not marks or read(at(folder), "packs/ab/1") == b"pack"
 
-    replay_crashes(recorder, tmp_path / "crashes", check)
+    replay_crashes(recorder, crashes, check)
 
 
-def test_a_second_writer_relies_on_no_folder_that_is_not_flushed(tmp_path: Path) -> None:
+def test_a_second_writer_relies_on_no_folder_that_is_not_flushed(tmp_path: Path, crashes: Path) -> None:
     """A process that finds the folders of one that has not come to the flush keeps its own promise."""
     recorder, first = recorded(tmp_path)
     second = LocalBackend(first.root, file_system=recorder)
@@ -224,7 +226,7 @@ def test_a_second_writer_relies_on_no_folder_that_is_not_flushed(tmp_path: Path)
     def check(folder: Path, marks: tuple[str, ...]) -> None:
         assert "second" not in marks or read(at(folder), "packs/00/b") == b"b"
 
-    replay_crashes(recorder, tmp_path / "crashes", check)
+    replay_crashes(recorder, crashes, check)
 
 
 class WithoutFileSync(CrashRecorder):
@@ -244,15 +246,17 @@ class WithoutParentSync(CrashRecorder):
 
 
 @pytest.mark.parametrize("mutant", [WithoutFileSync, WithoutFolderSync, WithoutParentSync])
-def test_a_backend_that_leaves_out_a_flush_is_caught(tmp_path: Path, mutant: type[CrashRecorder]) -> None:
+def test_a_backend_that_leaves_out_a_flush_is_caught(
+    tmp_path: Path, crashes: Path, mutant: type[CrashRecorder]
+) -> None:
     """The recorder would notice if the backend did not flush the file, the folder, or the folders above."""
     recorder, backend = recorded(tmp_path, mutant)
     create_and_swap(recorder, backend)
     with pytest.raises(CrashStateError, match="lost:"):
-        replay_crashes(recorder, tmp_path / "crashes", check_old_or_new)
+        replay_crashes(recorder, crashes, check_old_or_new)
 
 
-def test_a_backend_that_writes_in_place_is_caught(tmp_path: Path) -> None:
+def test_a_backend_that_writes_in_place_is_caught(tmp_path: Path, crashes: Path) -> None:
     """The recorder would notice a file that has its name before it has its bytes."""
     recorder, _ = recorded(tmp_path)
     recorder.make_folder(f"{recorder.base}/data")
@@ -270,11 +274,11 @@ def test_a_backend_that_writes_in_place_is_caught(tmp_path: Path) -> None:
         seen.add(path.read_bytes() if path.exists() else None)
         assert not marks or path.read_bytes() == b"whole"
 
-    replay_crashes(recorder, tmp_path / "crashes", check)
+    replay_crashes(recorder, crashes, check)
     assert seen == {None, b"", b"wh", bytes(5), b"whole"}
 
 
-def test_a_rename_may_come_apart(tmp_path: Path) -> None:
+def test_a_rename_may_come_apart(tmp_path: Path, crashes: Path) -> None:
     """The model is weaker than journals: of a rename that was not flushed, each half may be missing."""
     recorder, _ = recorded(tmp_path)
     fd = recorder.create_file(f"{recorder.base}/a")
@@ -289,5 +293,5 @@ def test_a_rename_may_come_apart(tmp_path: Path) -> None:
         if marks:
             seen.add(frozenset(path.name for path in folder.iterdir()))
 
-    replay_crashes(recorder, tmp_path / "crashes", check)
+    replay_crashes(recorder, crashes, check)
     assert seen == {frozenset("a"), frozenset("b"), frozenset("ab"), frozenset()}
