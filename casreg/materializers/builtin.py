@@ -44,6 +44,11 @@ BY_TYPE: Final = {
     # pathlib became a package in 3.13; the class is the same.
     "pathlib.Path": BY_ID["path.file/1"],
     "pathlib._local.Path": BY_ID["path.file/1"],
+    **{
+        f"scipy.sparse._{kind}.{kind}_{name}": _JSON
+        for kind in ("csr", "csc")
+        for name in ("matrix", "array")
+    },
     "sklearn.neighbors._kd_tree.KDTree": _JSON,
     "sklearn.neighbors._ball_tree.BallTree": _JSON,
     "numpy.random.mtrand.RandomState": _JSON,

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+from hypothesis import given, strategies as st
 
 from casreg.exceptions import MaterializationError, NoMaterializerError
 from casreg.materializers import BUILTIN, ClassTable, MaterializerTable, load_object, materialize
@@ -189,6 +190,56 @@ def round_trip(value: object) -> tuple[object, MemoryInFolder]:
     with materialize(value, MaterializerTable(BUILTIN), ClassTable()) as done:
         folder = stored(done.folder)
         return load_object(done.materializer, folder), folder
+
+
+hashable = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.binary()
+    | st.dates()
+    | st.decimals(allow_nan=False),
+    lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=4),
+    max_leaves=6,
+)
+anything = st.recursive(
+    hashable | st.complex_numbers() | st.text(st.characters(categories=["Cs", "Lu"])) | st.timedeltas(),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(max_size=3) | hashable, inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["$", "$tuple", "a", "\ud800"]), inner)
+        | st.tuples(inner, inner)
+        | st.sets(hashable, max_size=4)
+    ),
+    max_leaves=15,
+)
+
+
+@given(anything)
+def test_whatever_is_accepted_comes_back(value: object) -> None:
+    """No value that is saved comes back as another one, or not at all."""
+    try:
+        with materialize(value, MaterializerTable(BUILTIN), ClassTable()) as done:
+            folder = stored(done.folder)
+    except NoMaterializerError:
+        return
+    loaded = load_object(done.materializer, folder)
+    with materialize(loaded, MaterializerTable(BUILTIN), ClassTable()) as again:
+        assert stored(again.folder).files == folder.files
+    assert repr_of_sorted(value) == repr_of_sorted(loaded)
+
+
+def repr_of_sorted(value: object) -> str:
+    """A text that is the same for equal values of equal types, whatever the order of their sets."""
+    if isinstance(value, set | frozenset):
+        return f"{type(value).__name__}{sorted(map(repr_of_sorted, value))}"
+    if isinstance(value, dict):
+        return f"{[(repr_of_sorted(key), repr_of_sorted(item)) for key, item in value.items()]}"
+    if isinstance(value, list | tuple):
+        return f"{type(value).__name__}{[repr_of_sorted(item) for item in value]}"
+    return repr(value)
 
 
 def test_plain_json_stays_plain() -> None:

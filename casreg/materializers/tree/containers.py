@@ -10,7 +10,7 @@ from casreg.materializers.tree.encode import sort_key
 from casreg.materializers.tree.scalars import EXACT_INT, is_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from casreg.materializers.base import JSON
     from casreg.materializers.tree.decode import Decoder
@@ -30,20 +30,31 @@ def encode_items(encoder: Encoder, value: Any) -> list[JSON]:
         return [encoder.child(item, f"[{at}]") for at, item in enumerate(value)]
 
 
-def _is_plain(value: Any) -> bool:
-    kinds = set(map(type, value))
-    if kinds == {float}:
-        return all(map(math.isfinite, value))
-    if kinds == {int}:
-        return bool(min(value) >= -EXACT_INT and max(value) <= EXACT_INT)
-    if kinds == {str}:
-        return all(map(is_text, value))
-    return kinds <= {bool, type(None)}
+_PLAIN: Final[dict[type, Callable[[Any], bool]]] = {
+    str: is_text,
+    int: lambda value: -EXACT_INT <= value <= EXACT_INT,
+    float: math.isfinite,
+    bool: lambda _: True,
+    type(None): lambda _: True,
+}
+
+
+def _is_plain(values: Collection[Any]) -> bool:
+    """All are scalars that JSON holds as they are."""
+    kinds = set(map(type, values))
+    if kinds == {int}:  # min and max are loops in C
+        return bool(min(values) >= -EXACT_INT and max(values) <= EXACT_INT)
+    if len(kinds) == 1:
+        check = _PLAIN.get(kinds.pop())
+        return check is not None and all(map(check, values))
+    return kinds <= _PLAIN.keys() and all(_PLAIN[type(one)](one) for one in values)
 
 
 def encode_dict(encoder: Encoder, value: Any) -> JSON:
     """A dict with plain keys stands as itself, in its order; any other one as `$dict`, its pairs."""
     if set(map(type, value)) <= {str} and not any(key[:1] == "$" or not is_text(key) for key in value):
+        if _is_plain(value.values()):
+            return dict(value)
         with encoder.inside(value):
             return {key: encoder.child(item, f"[{key!r}]") for key, item in value.items()}
     return {"$dict": encode_pairs(encoder, value)}
