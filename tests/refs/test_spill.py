@@ -208,6 +208,19 @@ def test_a_count_that_differs_is_found() -> None:
 # Shadowing
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("^1.0", "1.0.5"), ("<1.0.5", "1.0.2"), ("<1.0.2", "1.0.1"), ("^2.0", "2.0.0"), ("*", "2.0.0")],
+)
+def test_a_range_counts_what_is_in_segments(text: str, found: str) -> None:
+    """The highest match is found wherever it is: inline, or in a segment although an inline one matches too."""
+    _, history = stored({v("1.0.1"): Record(entry_of("1.0.1")), v("1.0.5"): Record(entry_of("1.0.5"))})
+    history = history.with_version(v("1.0.2"), entry_of("1.0.2")).with_version(v("2.0.0"), entry_of("2.0.0"))
+    assert history.select(parse_selector(text)) == (v(found), entry_of(found))
+    with pytest.raises(ObjectNotFoundError, match=r"1\.0\.1, 1\.0\.2, 1\.0\.5, 2\.0\.0"):
+        history.select(parse_selector("^3.0"))
+
+
 def test_a_record_inline_hides_older_ones() -> None:
     """What the ref itself says about a version is all there is."""
     _, history = stored({v("1.0.0"): Record(entry_of("old"), (Tombstone(entry_of("older"), TIME),))})
