@@ -9,6 +9,8 @@ _JSON: Final = _HERE + "python_json.PythonJson"
 FALLBACK: Final = "python.json/1"
 """Saves the values whose classes are not known by name: dataclasses, enums, namedtuples, models, trusted ones."""
 PICKLE: Final = "python.pickle/1"
+PATH_FILE: Final = "path.file/1"
+PATH_FOLDER: Final = "path.folder/1"
 
 BY_ID: Final = {
     "python.bytes/1": _HERE + "python_bytes.PythonBytes",
@@ -17,8 +19,8 @@ BY_ID: Final = {
     FALLBACK: _JSON,
     PICKLE: _HERE + "python_pickle.PythonPickle",
     "numpy.ndarray/1": _HERE + "numpy_array.NumpyArray",
-    "path.file/1": _HERE + "path_file.PathFile",
-    "path.folder/1": _HERE + "path_folder.PathFolder",
+    PATH_FILE: _HERE + "path_file.PathFile",
+    PATH_FOLDER: _HERE + "path_folder.PathFolder",
     "sklearn.estimator/1": _HERE + "sklearn_estimator.SklearnEstimator",
 }
 
@@ -31,6 +33,7 @@ _JSON_TYPES: Final = (
     "fractions.Fraction",
     "uuid.UUID",
     "numpy.generic",
+    "numpy.dtype",
     "numpy.str_",
     "numpy.bytes_",
 )
@@ -42,8 +45,8 @@ BY_TYPE: Final = {
     **dict.fromkeys(_JSON_TYPES, _JSON),
     "numpy.ndarray": BY_ID["numpy.ndarray/1"],
     # pathlib became a package in 3.13; the class is the same.
-    "pathlib.Path": BY_ID["path.file/1"],
-    "pathlib._local.Path": BY_ID["path.file/1"],
+    "pathlib.Path": BY_ID[PATH_FILE],
+    "pathlib._local.Path": BY_ID[PATH_FILE],
     **{
         f"scipy.sparse._{kind}.{kind}_{name}": _JSON
         for kind in ("csr", "csc")

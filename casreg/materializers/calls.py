@@ -8,11 +8,13 @@ into an error of casreg's tree.
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from casreg.exceptions import CasregError, MaterializationError, NoMaterializerError, UntrustedError
-from casreg.materializers.builtin import FALLBACK, PICKLE
+from casreg.materializers.builtin import FALLBACK, PATH_FILE, PATH_FOLDER, PICKLE
 from casreg.materializers.classes import dotted, kind_of
 from casreg.materializers.folders import Outgoing
 from casreg.materializers.table import MaterializerLike, MaterializerTable, materializer_from
@@ -106,9 +108,9 @@ def materializer_for(
         found = table.for_id(PICKLE)
     if found is None:
         raise NoMaterializerError(no_materializer(obj))
-    # A path is a file or a folder: one class, two stored forms.
-    select = getattr(found, "select", None)
-    return found if select is None else select(obj)
+    if found.id == PATH_FILE and isinstance(obj, Path) and os.path.isdir(obj):
+        return table.for_id(PATH_FOLDER)  # one class, two stored forms
+    return found
 
 
 def no_materializer(obj: object) -> str:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from casreg.exceptions import MaterializationError, NoMaterializerError, UnsupportedSourceError
-from casreg.materializers.path_folder import PathFolder, destination
+from casreg.materializers.path_folder import destination
 from casreg.paths import check_path
 
 if TYPE_CHECKING:
-    from casreg.materializers.base import InFolder, Materializer, OutFolder
+    from casreg.materializers.base import InFolder, OutFolder
 
 
 class PathFile:
@@ -21,10 +21,6 @@ class PathFile:
 
     id: ClassVar[str] = "path.file/1"
     types: tuple[type | str, ...] = (Path,)
-
-    def select(self, obj: object) -> Materializer:
-        """This one, or the one for folders."""
-        return PathFolder() if isinstance(obj, Path) and obj.is_dir() else self
 
     def save(self, obj: object, folder: OutFolder) -> None:
         """See `Materializer.save`.

@@ -312,6 +312,18 @@ def test_pickle_is_the_last_resort_and_only_when_allowed(table: MaterializerTabl
         save(1, table, materializer=PythonPickle)
 
 
+def test_an_array_of_objects_is_pickled_when_that_is_allowed(table: MaterializerTable) -> None:
+    """And refused with that way out when it is not."""
+    import numpy as np
+
+    array = np.array([None, "x"], dtype=object)
+    with pytest.raises(NoMaterializerError, match="allow_pickle=True"):
+        save(array, table)
+    chosen, folder = save(array, table, allow_pickle=True)
+    assert chosen == "python.pickle/1"
+    assert list(load_object(table.for_id(chosen), folder)) == [None, "x"]  # type: ignore[call-overload]
+
+
 def test_no_parameter_allows_pickle() -> None:
     """A stored word cannot relax what the caller has not."""
     folder = MemoryInFolder({"data.pkl": pickle.dumps(1)}, {"allow_pickle": True})

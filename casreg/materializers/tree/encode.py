@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Encode: TypeAlias = "Callable[[Encoder, Any], JSON]"
 FindEncoder: TypeAlias = "Callable[[type, Encoder], Encode]"
 
-MAX_DEPTH: Final = 100
+MAX_DEPTH: Final = 64
 """Levels of nesting that are accepted: every level costs the reader's interpreter a few frames of its stack."""
 
 

@@ -65,7 +65,6 @@ def decode_reviewed(decoder: Decoder, node: JSON) -> object:
             f"the stored value is a {name!r} of scikit-learn, which is not in casreg's table of reviewed classes; a newer "
             f"casreg may have it"
         )
-    _check_version(decoder)
     try:
         cls = cast("type", getattr(import_module(module), cast("str", name)))
     except (ImportError, AttributeError) as err:
@@ -73,6 +72,7 @@ def decode_reviewed(decoder: Decoder, node: JSON) -> object:
             f"the stored value needs {module}.{name}, which is not installed here; `pip install 'casreg[sklearn]'`, in "
             f"the version that saved it ({decoder.folder.params.get(SKLEARN, 'unknown')})"
         ) from err
+    _check_version(decoder)
     at = decoder.begin_shared()
     value = _restored(decoder, cls, state)
     checks.check(cast("str", name), value)
