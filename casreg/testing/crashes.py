@@ -78,7 +78,7 @@ class CrashRecorder(FileSystem):
 
     def __init__(self, base: str | os.PathLike[str]) -> None:
         super().__init__()
-        self.base = os.path.abspath(base)  # noqa: PTH100 - strings, as all of a `FileSystem`
+        self.base = os.path.abspath(base)
         self._lock = threading.RLock()
         self._events: list[_Event] = []
         self._inodes: dict[str, int] = {self.base: _ROOT}

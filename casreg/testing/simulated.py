@@ -130,7 +130,7 @@ class WindowsFileSystem(FileSystem):
         with self._lock:
             self._refuse_if_open(source)
             self._refuse_if_open(target)
-            os.replace(source, target)  # noqa: PTH105 - strings, as all of a `FileSystem`
+            os.replace(source, target)
 
     def _remember(self, fd: int) -> int:
         with self._lock:
@@ -139,7 +139,7 @@ class WindowsFileSystem(FileSystem):
 
     def _refuse_if_open(self, path: str) -> None:
         try:
-            there = os.stat(path)  # noqa: PTH116 - as above
+            there = os.stat(path)
         except FileNotFoundError:
             return
         for fd in self._opened:

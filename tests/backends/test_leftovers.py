@@ -92,6 +92,20 @@ def test_a_long_lived_handle_cleans_up_now_and_then(tmp_path: Path, monkeypatch:
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_cleans_up(tmp_path: Path) -> None:
+    """The first write of each process does, also with a handle that its parent has used."""
+    backend = LocalBackend(tmp_path)
+    backend.create("a", b"")
+    (tmp_path / "tmp" / LEFT).write_bytes(b"half a file")
+    pid = os.fork()
+    if not pid:
+        backend.create("b", b"")
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert leftovers(tmp_path) == []
+
+
 def test_one_writer_cleans_up_only_so_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody pays for what thousands left: the rest is for the next ones."""
     monkeypatch.setattr("casreg.backends.local.temporary.SWEEP_AT_MOST", 10)

@@ -456,6 +456,18 @@ def test_a_publish_flushes_twice_and_makes_no_folder_again(tmp_path: Path) -> No
     assert files.calls == ["create_file", "write", "link"]
 
 
+def test_a_new_handle_flushes_little(tmp_path: Path) -> None:
+    """Its first write to a repository that is there flushes the file, its folder, and what names that folder."""
+    LocalBackend(tmp_path).create("refs/a", b"1")
+    files = CountingSyncs()
+    LocalBackend(tmp_path, file_system=files).create("refs/b", b"1")
+    assert [call for call in files.calls if call.startswith("sync")] == [
+        "sync_file",
+        "sync_folder",
+        "sync_folder",
+    ]
+
+
 def test_what_is_not_durable_at_once_is_flushed_by_one_swap(tmp_path: Path) -> None:
     """Each folder once, however much was written there, and by the next swap no more."""
     files = CountingSyncs()
