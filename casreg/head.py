@@ -48,7 +48,7 @@ _STATES: Final[dict[str, State]] = {"idle": "idle", "condemned": "condemned", "v
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _NO_ID: Final = "0" * 32
 _OWN_FIELDS: Final = frozenset({"format", "requires", "write", "id", "state", "names", "bad", "kept"})
-_LIST_HEADER: Final = re.compile(r"casreg-segment 1 names [0-9a-f]{32}\n")
+_LIST_HEADER: Final = re.compile(r"casreg-segment ([1-9][0-9]{0,8}) names [0-9a-f]{32}\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +241,7 @@ def decode_names(data: bytes, key: str) -> tuple[str, ...]:
 
     Raises:
         CorruptError: The bytes do not have the digest in `key`, or are not such a list.
+        UnsupportedFormatError: They are one of another format.
     """
     parsed = parse_data_key(key)
     if parsed is None or parsed.kind != "segment":
@@ -251,6 +252,8 @@ def decode_names(data: bytes, key: str) -> tuple[str, ...]:
         )
     text = data.decode("ascii", "replace")
     header = _LIST_HEADER.match(text)
+    if header:
+        check_format({"format": int(header[1])}, key)
     lines = text[header.end() :].split("\n") if header else []
     names = tuple(lines[:-1])
     in_order = all(a < b for a, b in pairwise(names))

@@ -342,7 +342,6 @@ _HEADER = f"casreg-segment 1 names {_hex(1)}\n"
         _HEADER + _LINE + "\n",
         _HEADER + _LINE.replace("\n", "\r\n"),
         _HEADER + _LINE[:-1] + "é\n",
-        _HEADER.replace("1 names", "2 names") + _LINE,
         _HEADER.replace("names", "names "),
         " " + _HEADER + _LINE,
     ],

@@ -11,10 +11,11 @@ nonce makes each writing of the same records another file.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, Final
 
-from casreg.canonical import dump, load
+from casreg.canonical import FORMAT, check_format, dump, load
 from casreg.digest import digest_of
 from casreg.exceptions import NotFound
 from casreg.refs.document import OlderSegment
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
 CACHE_BYTES: Final = 64 * 2**20
 """So much of segments a `SegmentReader` keeps in memory, unless told otherwise."""
 
-_MAGIC: Final = b"casreg-segment 1 history "
+_MAGIC: Final = b"casreg-segment %d history " % FORMAT
+_HEADER: Final = re.compile(rb"casreg-segment ([1-9][0-9]{0,8}) history [0-9a-f]{32}")
 _NONCE_BYTES: Final = 16
 
 
@@ -55,11 +57,13 @@ class Segment:
 
         Raises:
             CorruptError: They are not a segment of history; `what` names the file.
+            UnsupportedFormatError: They are one of another format.
         """
         header, *lines = data.split(b"\n")
-        nonce = header.removeprefix(_MAGIC)
-        if len(header) - len(nonce) != len(_MAGIC) or len(nonce) != 2 * _NONCE_BYTES or lines[-1:] != [b""]:
+        match = _HEADER.fullmatch(header)
+        if not match or lines[-1:] != [b""]:
             raise damaged(what, "it is not a segment of history")
+        check_format({"format": int(match[1])}, what)
         self._lines = lines[:-1]
         self._what = what
 
@@ -171,6 +175,7 @@ class SegmentReader:
             SegmentGone: The file is missing. Either the ref was read long ago and has moved on since (read it
                 again), or the file is lost.
             CorruptError: The file is not what was written.
+            UnsupportedFormatError: It is of another format.
             StorageError: It cannot be read.
         """
         known = self._cache.pop(row.digest, None)

@@ -12,9 +12,12 @@ from casreg.backends.memory import MemoryBackend
 from casreg.canonical import dump
 from casreg.digest import digest_of
 from casreg.exceptions import CorruptError, UnsupportedFormatError
-from casreg.manifests import MAX_LINE, decode_manifest, decode_tree
+from casreg.head import decode_names
+from casreg.keys import segment_key
+from casreg.manifests import MAX_LINE, decode_manifest, decode_placement_segment, decode_tree
 from casreg.packs import FRAME, PackBuilder, parse_table
 from casreg.paths import MAX_PATH_BYTES, check_path, check_tree
+from casreg.refs.segments import Segment
 
 if TYPE_CHECKING:
     from casreg.digest import Digest
@@ -300,3 +303,23 @@ def test_a_frame_is_as_long_as_its_header_says() -> None:
 def test_the_examples_here_are_json() -> None:
     """The line that the tests of trees break is what the standard library takes for an entry."""
     assert json.loads(LINE) == entry()
+
+
+def test_segments_of_another_format_ask_for_an_upgrade() -> None:
+    """Histories, lists of names and placements of a later format are not taken for damage."""
+    history = b"casreg-segment 2 history " + b"0" * 32 + b"\nwhatever\n"
+    with pytest.raises(UnsupportedFormatError, match="upgrade"):
+        Segment(history, "a segment")
+    names = b"casreg-segment 2 names " + b"0" * 32 + b"\nwhatever\n"
+    with pytest.raises(UnsupportedFormatError, match="upgrade"):
+        decode_names(names, segment_key(digest_of(names)))
+    placement = b"casreg-segment 2 placement " + b"0" * 32 + b"\n{}\n"
+    with pytest.raises(UnsupportedFormatError, match="upgrade"):
+        decode_placement_segment(placement, digest_of(placement))
+
+
+@pytest.mark.parametrize("nonce", [b"0" * 31, b"0" * 33, b"G" * 32, b""])
+def test_a_segment_has_a_nonce(nonce: bytes) -> None:
+    """A first line without 32 hexadecimal characters is none."""
+    with pytest.raises(CorruptError):
+        Segment(b"casreg-segment 1 history " + nonce + b"\n", "a segment")

@@ -95,7 +95,6 @@ def test_unknown_fields_of_entries_survive_in_segments() -> None:
     [
         b"",
         b"casreg-segment 1 names " + b"61" * 16 + b"\n",
-        b"casreg-segment 2 history " + b"61" * 16 + b"\n",
         b"casreg-segment 1 history " + b"61" * 15 + b"\n",
         b"casreg-segment 1 history " + b"61" * 16 + b'\n{"version":"1.0.0"}',
     ],
