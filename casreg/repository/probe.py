@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from casreg.backends.base import Backend
 
 _RACERS: Final = 4
+_TRIES: Final = 3
 
 log = logging.getLogger("casreg.repository")
 
@@ -58,6 +59,10 @@ def ensure_marker(backend: Backend) -> Marker:
         return marker
 
 
+class _InconclusiveError(Exception):
+    """A write was refused that should have won. A request that was sent twice by a layer below looks like that."""
+
+
 def probe(backend: Backend) -> None:
     """See that conditional writes do what they must.
 
@@ -65,31 +70,52 @@ def probe(backend: Backend) -> None:
         UnsafeStorageError: They do not.
         StorageError: The storage refused or failed.
     """
-    key = f"probe/{secrets.token_hex(16)}"
-    raced = f"{key}-race"
+    refused: _InconclusiveError | None = None
+    for _ in range(_TRIES):
+        key = f"probe/{secrets.token_hex(16)}"
+        raced = f"{key}-race"
+        try:
+            _probe_swaps(backend, key)
+            _probe_race(backend, raced)
+        except _InconclusiveError as err:
+            refused = err
+        else:
+            return
+        finally:
+            try:
+                backend.delete([key, raced])
+            except StorageError as err:  # a writer need not have the right to delete
+                log.debug("the probe's objects stay behind: %s", err)
+    raise _unsafe(backend, str(refused)) from refused
+
+
+def _probe_swaps(backend: Backend, key: str) -> None:
     try:
         token = backend.create(key, b"first", durable=False)
-        _must_refuse(
-            backend, AlreadyExists, lambda: backend.create(key, b"second", durable=False), "a second create"
-        )
-        _must_refuse(
-            backend, Conflict, lambda: backend.swap(key, b"third", Token("0")), "a swap with a wrong token"
-        )
+    except AlreadyExists as err:
+        raise _InconclusiveError("a first create was refused") from err
+    _must_refuse(
+        backend, AlreadyExists, lambda: backend.create(key, b"second", durable=False), "a second create"
+    )
+    _must_refuse(
+        backend, Conflict, lambda: backend.swap(key, b"third", Token("0")), "a swap with a wrong token"
+    )
+    try:
         backend.swap(key, b"fourth", token)
-        _must_refuse(
-            backend, Conflict, lambda: backend.swap(key, b"fifth", token), "a swap with an old token"
-        )
-        if backend.get(key).data != b"fourth":
-            raise _unsafe(backend, "what a refused write sent is there")
-        with Threads(_RACERS) as threads:
-            won = sum(threads.map(lambda number: _wins(backend, raced, number), range(_RACERS)))
-        if won != 1:
-            raise _unsafe(backend, f"of {_RACERS} racing creates {won} won")
-    finally:
-        try:
-            backend.delete([key, raced])
-        except StorageError as err:  # a writer need not have the right to delete
-            log.debug("the probe's objects stay behind: %s", err)
+    except Conflict as err:
+        raise _InconclusiveError("a swap with the right token was refused") from err
+    _must_refuse(backend, Conflict, lambda: backend.swap(key, b"fifth", token), "a swap with an old token")
+    if backend.get(key).data != b"fourth":
+        raise _unsafe(backend, "what a refused write sent is there")
+
+
+def _probe_race(backend: Backend, key: str) -> None:
+    with Threads(_RACERS) as threads:
+        won = sum(threads.map(lambda number: _wins(backend, key, number), range(_RACERS)))
+    if won > 1:
+        raise _unsafe(backend, f"of {_RACERS} racing creates {won} won")
+    if not won:
+        raise _InconclusiveError(f"of {_RACERS} racing creates none won")
 
 
 def _wins(backend: Backend, key: str, number: int) -> bool:
