@@ -599,6 +599,21 @@ def test_deleting_in_a_segment_reads_no_head() -> None:
         delete(refs, "1.0.3")
 
 
+def test_the_dead_spill_before_the_living(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody loads goes first: tombstones, also of a version that lives; then the lowest living versions."""
+    monkeypatch.setattr(spill, "INLINE_LIMIT", 2_000)
+    monkeypatch.setattr(spill, "_LEAST_ROOM", 1_000)
+    history = history_of(*(f"1.0.{patch}" for patch in range(4)), "9.0.0")
+    history = history.without_version(v("9.0.0"), LATER).with_version(v("1.0.3"), entry_of("new"))
+    moved = spill.overflow(history.ref, len(history.ref.to_bytes()))
+    assert list(moved.items()) == [
+        (v("1.0.3"), Record(None, (Tombstone(entry_of("1.0.3"), TIME),))),
+        (v("9.0.0"), Record(None, (Tombstone(entry_of("9.0.0"), LATER),))),
+        (v("1.0.0"), Record(entry_of("1.0.0"))),
+        (v("1.0.1"), Record(entry_of("1.0.1"))),
+    ]
+
+
 def test_small_histories_do_not_spill() -> None:
     """Below the limit nothing moves."""
     assert spill.overflow(history_of("1.0.0").ref, 1_000) == {}
