@@ -14,10 +14,11 @@ from casreg.manifests import encode_list
 from casreg.repository.repository import Repository
 from casreg.versions import Version
 from format.examples import gear
-from format.golden import INPUTS, VECTORS, Vector, digest, vectors
+from format.golden import INPUTS, VECTORS, Vector, block, digest, vectors, xof
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 FROZEN: list[dict[str, Any]] = json.loads(VECTORS.read_text(encoding="utf-8"))
 SMALL = [row for row in FROZEN if row["size"] < 5 << 20]
@@ -82,6 +83,58 @@ def test_a_long_file_is_cut_as_if_in_one_pass() -> None:
     chunks = repository.reader(repository.manifest(entry.manifest), "x").chunks("data.bin")
     assert [chunk.size for chunk in chunks] == row["cuts"]
     assert digest(encode_list(chunks)) == row["list"]
+
+
+def lines_of(obj: object) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Data line and placement line of an object that was just saved."""
+    backend = MemoryBackend()
+    Registry(backend).save("x", obj)
+    (info,) = backend.list("manifests/")
+    _, data, _, placement, _ = backend.get(info.key).data.split(b"\n", 4)
+    return json.loads(data), json.loads(placement)
+
+
+def test_sixteen_chunks_stand_in_the_entry_and_seventeen_in_a_list() -> None:
+    """A constant of the format: with another, the same file would have another identity."""
+    ((sixteen,), (seventeen,)) = (lines_of(block() * count)[0]["entries"] for count in (16, 17))
+    assert ("counts" in sixteen, len(sixteen["chunks"])) == (False, 16)
+    assert (seventeen["counts"], len(seventeen["chunks"])) == ([17], 1)
+
+
+def test_a_list_of_sixteen_chunks_has_none_and_one_of_seventeen_has() -> None:
+    """The same constant counts at every level."""
+    (sixteen,) = lines_of(block() * 7200)[0]["entries"]
+    (seventeen,) = lines_of(block() * 7500)[0]["entries"]
+    assert (sixteen["counts"], len(sixteen["chunks"])) == ([7200], 16)
+    assert (seventeen["counts"], len(seventeen["chunks"])) == ([7500, 17], 1)
+
+
+def test_thirty_two_entries_stand_in_the_line_and_thirty_three_in_a_tree(tmp_path: Path) -> None:
+    """A constant of the format, whatever the sizes; empty folders count."""
+    tree = tmp_path / "tree"
+    (tree / "empty").mkdir(parents=True)
+    for number in range(31):
+        (tree / f"{number}").touch()
+    data, placement = lines_of(tree)
+    assert (data["count"], len(data["entries"])) == (32, 32)
+    assert placement == {"inline": 0, "packs": [], "requires": [], "runs": {}}
+    (tree / "one more").touch()
+    data, placement = lines_of(tree)
+    assert (data["count"], "entries" in data) == (33, False)
+    assert (
+        data["tree"]["size"]
+        == sum(run[4] for run in placement["runs"]["tree"]) * data["tree"]["chunks"][0][1]
+    )
+
+
+def test_sixteen_kibibytes_stand_in_the_manifest() -> None:
+    """A payload of 16,384 bytes is inline, one of a byte more is not; the entry is the same kind in both."""
+    small, placement = lines_of(bytes(16384))
+    assert placement == {"inline": 16384, "packs": [], "requires": [], "runs": {}}
+    large, placement = lines_of(xof("x", 16385))
+    assert placement["inline"] == 0
+    assert placement["runs"].keys() == {"data"}
+    assert [len(line["entries"][0]["chunks"]) for line in (small, large)] == [1, 1]
 
 
 def test_the_vectors_reach_every_rule() -> None:
