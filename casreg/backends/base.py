@@ -79,8 +79,9 @@ class Backend(Protocol):
     def create(self, key: str, data: Buffer, *, durable: bool = True) -> Token:
         """Write `data` if and only if `key` does not exist. Never retried below this call.
 
-        `durable=False` tells the backend that losing this write in a power failure is harmless, so that a
-        local disk need not be flushed; it stays atomic.
+        With `durable=False` the write need not survive a power failure yet: the next `swap` through the same
+        object makes it durable, before anybody can see what that swaps. It is atomic all the same. A backend
+        whose writes are always durable has nothing to do.
 
         Raises:
             AlreadyExists: The key exists; its bytes are unchanged.

@@ -388,7 +388,8 @@ def send(backend: Backend, key: Callable[[Digest], str], make: Callable[[], byte
         data = make()
         digest = digest_of(data)
         try:
-            backend.create(key(digest), data)
+            # Nothing points here before the ref is swapped, which makes it durable first: one flush less.
+            backend.create(key(digest), data, durable=False)
         except (StorageUnavailableError, AlreadyExists):  # AlreadyExists: some layer below sent it twice
             if attempt == _SENDS:
                 raise
