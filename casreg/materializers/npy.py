@@ -63,6 +63,8 @@ def parts(array: Array) -> tuple[bytes, memoryview | None]:
     header = _header(descr, array.shape, fortran=fortran)
     if array.size == 0:
         return header, None
+    if _has_padding(array.dtype):
+        array = _without_padding(array)
     flat = array.T if fortran else np.ascontiguousarray(array)
     # As bytes: the buffer protocol knows neither datetime64 nor big-endian casts.
     raw: Any = flat.reshape(-1).view(np.uint8)
@@ -125,6 +127,47 @@ def _described(dtype: np.dtype[Any]) -> object:
         f"arrays of dtype {dtype!r} do not fit the .npy format exactly; convert with `array.astype(...)` to a plain "
         f"dtype first"
     )
+
+
+def _has_padding(dtype: np.dtype[Any]) -> bool:
+    """Some bytes of an element are memory of no meaning, which differs from process to process."""
+    if dtype.names is not None:
+        fields = [dtype[name] for name in dtype.names]
+        return sum(field.itemsize for field in fields) < dtype.itemsize or any(
+            _has_padding(f.base) for f in fields
+        )
+    return dtype.char in "gG" and dtype.isnative and _extended()
+
+
+def _extended() -> bool:
+    """`longdouble` is the 80-bit format of x86, in 12 or 16 bytes."""
+    import numpy as np  # heavy
+
+    return bool(np.finfo(np.longdouble).nmant == 63)
+
+
+def _without_padding(array: Array) -> Array:
+    """A copy in the same memory order whose padding is zeros."""
+    import numpy as np  # heavy
+
+    # Not zeros_like, which clears the fields and leaves what is between them.
+    clean = np.zeros(array.shape, array.dtype, order="F" if array.flags.f_contiguous else "C")
+    _copy_fields(array, clean)
+    return clean
+
+
+def _copy_fields(source: Array, target: Array) -> None:
+    import numpy as np  # heavy
+
+    for name in source.dtype.names or ():
+        _copy_fields(source[name], target[name])
+    if source.dtype.names is None:
+        target[...] = source
+        if source.dtype.char in "gG" and source.dtype.isnative and _extended():
+            size = np.dtype(np.longdouble).itemsize
+            raw = target[..., np.newaxis].view(np.uint8)  # a new last axis, of the bytes of an element
+            for start in range(0, raw.shape[-1], size):
+                raw[..., start + 10 : start + size] = 0
 
 
 def _header(descr: object, shape: tuple[int, ...], *, fortran: bool) -> bytes:

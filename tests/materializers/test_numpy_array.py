@@ -125,6 +125,31 @@ def test_bytes_of_a_header_are_frozen() -> None:
     )
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_padding_is_stored_as_zeros(order: str) -> None:
+    """Bytes between the fields of a struct, or after an 80-bit float, are memory of no meaning."""
+    padded = np.dtype([("a", "i1"), ("b", [("c", "i1"), ("d", "f8")]), ("e", "f4", (2,))], align=True)
+    for dtype in (padded, np.dtype("g"), np.dtype("G")):
+        arrays = []
+        for garbage in (0x00, 0xAA):
+            array = (
+                np.full(6 * dtype.itemsize, garbage, np.uint8)
+                .view(dtype)
+                .reshape(2, 3, order="F" if order == "F" else "C")
+            )
+            fill(array)
+            arrays.append(stored(save(array)).files["data.npy"])
+        assert arrays[0] == arrays[1]
+
+
+def fill(array: np.ndarray) -> None:
+    """Set every value, and leave the bytes between them."""
+    if array.dtype.names is None:
+        array[...] = 1.5
+    for name in array.dtype.names or ():
+        fill(array[name])
+
+
 def test_a_memmap_comes_back_as_an_array(tmp_path: object) -> None:
     """Where the bytes lay is no part of the value."""
     mapped = np.memmap(f"{tmp_path}/x.bin", np.int32, "w+", shape=(4,))

@@ -162,4 +162,9 @@ def _keeps_columns(function: Any) -> bool:
 def _width(columns: Any, features: int) -> int:
     import numpy as np  # heavy
 
-    return len(np.arange(features)[columns])
+    # Some releases keep column numbers in a list of their own kind.
+    return len(
+        np.arange(features)[
+            getattr(columns, "data", columns) if not isinstance(columns, np.ndarray) else columns
+        ]
+    )

@@ -13,6 +13,7 @@ from typing import Final
 _BY_MODULE: Final = {
     "sklearn.calibration": "CalibratedClassifierCV _CalibratedClassifier _SigmoidCalibration",
     "sklearn.cluster": "KMeans MiniBatchKMeans DBSCAN AgglomerativeClustering",
+    "sklearn.compose._column_transformer": "_RemainderColsList",
     "sklearn.compose": "ColumnTransformer TransformedTargetRegressor",
     "sklearn.covariance": "EmpiricalCovariance LedoitWolf ShrunkCovariance",
     "sklearn.decomposition": "PCA TruncatedSVD IncrementalPCA NMF FastICA FactorAnalysis KernelPCA",
@@ -51,6 +52,7 @@ _BY_MODULE: Final = {
     "sklearn.preprocessing": "StandardScaler MinMaxScaler MaxAbsScaler RobustScaler Normalizer Binarizer "
     "PowerTransformer QuantileTransformer PolynomialFeatures OneHotEncoder OrdinalEncoder LabelEncoder "
     "LabelBinarizer MultiLabelBinarizer KBinsDiscretizer FunctionTransformer TargetEncoder KernelCenterer",
+    "sklearn.utils._metadata_requests": "MetadataRequest MethodMetadataRequest",
     "sklearn.svm": "SVC SVR NuSVC NuSVR OneClassSVM LinearSVC LinearSVR",
     "sklearn.tree": "DecisionTreeClassifier DecisionTreeRegressor ExtraTreeClassifier ExtraTreeRegressor",
 }
