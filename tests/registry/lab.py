@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from casreg.backends.local import LocalBackend
+from casreg.backends.local import FileSystem, LocalBackend
 from casreg.backends.memory import MemoryBackend
 
 if TYPE_CHECKING:
@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from casreg.backends.base import Backend
 
 KINDS = ("memory", "local")
+
+
+class NoFlush(FileSystem):
+    """A file system that flushes nothing: for the many places that no power failure will ever meet."""
+
+    def sync_file(self, fd: int) -> None:
+        """Nothing."""
+
+    def sync_folder(self, path: str) -> None:
+        """Nothing."""
 
 
 def make_backend(kind: str, folder: Path) -> Backend:
