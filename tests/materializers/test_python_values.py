@@ -360,6 +360,14 @@ def test_files_that_nothing_refers_to_are_refused() -> None:
         PythonJson().load(MemoryInFolder({"data.json": b"1", "parts/0.npy": b""}), None)
 
 
+def test_a_file_is_referred_to_once() -> None:
+    """No stored text makes more of the data than there is: a thousand references would be a thousand arrays."""
+    _, folder = round_trip({"a": np.zeros(3)})
+    folder.files["data.json"] = b'[{"$array":"parts/0.npy"},{"$array":"parts/0.npy"}]'
+    with pytest.raises(MaterializationError, match="referred to once"):
+        PythonJson().load(folder, None)
+
+
 def test_saving_plain_values_loads_no_numpy() -> None:
     """A dict of plain values is saved and loaded without importing what it does not need."""
     code = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -13,11 +14,20 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
+from sklearn.cluster import KMeans, MiniBatchKMeans
+from sklearn.decomposition import NMF
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    IsolationForest,
+    RandomForestClassifier,
+)
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LarsCV, LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler, TargetEncoder
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
@@ -26,7 +36,7 @@ from casreg.materializers import BUILTIN, ClassTable, MaterializerTable, load_ob
 from casreg.materializers.sklearn_estimator import SklearnEstimator
 from casreg.testing.materializer_contract import MaterializerContract
 from casreg.testing.materializer_folders import MemoryInFolder, stored
-from materializers.estimators import NAMES, X, Y, agree, answers, others, twelve
+from materializers.estimators import MIXED, NAMES, X, Y, agree, answers, others, twelve
 
 
 class EstimatorContract(MaterializerContract):
@@ -297,6 +307,95 @@ def test_attributes_that_do_not_fit_together_are_refused(make: Any, change: Any)
     """What compiled code takes for granted is looked at before anybody can call it."""
     with pytest.raises(MaterializerError):
         load(edit(make(), change))
+
+
+def small(values: list[int], dtype: str = "<i8") -> dict[str, Any]:
+    """An array among attributes."""
+    data = np.array(values, dtype)
+    return {"$small": [dtype, [len(values)], False, base64.b64encode(data.tobytes()).decode()]}
+
+
+def swap(name: str, value: Any) -> Any:
+    """A change that sets one attribute."""
+    return lambda state: state.update({name: value})
+
+
+TOLD = np.column_stack([Y, X[:, 1:]])  # its first column says it all: the trees split on the category
+MIXED_TREES = HistGradientBoostingClassifier(
+    categorical_features=[0], max_iter=2, min_samples_leaf=5, random_state=0
+).fit(TOLD, NAMES)
+
+
+@pytest.mark.parametrize(
+    ("model", "change"),
+    [
+        (KMeans(2, n_init=1).fit(X), swap("cluster_centers_", {"$small": ["<f8", [0, 4], False, ""]})),
+        (KMeans(2, n_init=1).fit(X), swap("n_features_in_", 3)),
+        (MiniBatchKMeans(2, n_init=1).fit(X), swap("_counts", small([1], "<f8"))),
+        (NMF(2, max_iter=500, random_state=0).fit(X), swap("_n_components", 3)),
+        (OneHotEncoder().fit(MIXED), swap("_n_features_outs", [1, 1])),
+        (
+            OneHotEncoder(drop="first").fit(MIXED),
+            swap("_drop_idx_after_grouping", {"$objects": [[2], [9, 0]]}),
+        ),
+        (
+            OneHotEncoder(min_frequency=9).fit(MIXED),
+            lambda state: state["_default_to_infrequent_mappings"].__setitem__(0, small([0, 1, 900])),
+        ),
+        (CountVectorizer().fit(["a1 b1"]), swap("vocabulary_", {"a1": 0, "b1": 10**6})),
+        (TfidfVectorizer().fit(["a1 b1"]), swap("vocabulary_", {"a1": 0, "b1": -1})),
+        (TargetEncoder().fit(MIXED, np.arange(32.0)), swap("encodings_", [small([1], "<f8")] * 2)),
+        (IsolationForest(n_estimators=2, max_features=0.5).fit(X), swap("_max_features", 4)),
+        (IsolationForest(n_estimators=2, max_features=0.5).fit(X), swap("estimators_features_", [])),
+        (IsotonicRegression().fit(X[:, 0], Y), swap("f_", 1)),
+        (IsotonicRegression().fit(X[:, 0], Y), swap("X_thresholds_", small([1, 2, 3]))),
+        (SVC(kernel="precomputed").fit(X @ X.T, Y), swap("shape_fit_", {"$tuple": [1, 1]})),
+        (SVC().fit(X, Y), swap("_effective_probability", True)),
+        (MIXED_TREES, swap("_n_features", 3)),
+        (MIXED_TREES, swap("n_trees_per_iteration_", 1)),
+        (
+            MIXED_TREES,
+            lambda state: state["_bin_mapper"]["$sklearn"][1].update(is_categorical_=small([0] * 4, "|u1")),
+        ),
+        (MIXED_TREES, lambda state: state["_bin_mapper"]["$sklearn"][1]["bin_thresholds_"].pop()),
+        (
+            MIXED_TREES,
+            lambda state: state["_bin_mapper"]["$sklearn"][1]["bin_thresholds_"].__setitem__(
+                0, small([900], "<f8")
+            ),
+        ),
+        (MIXED_TREES, swap("_preprocessor", {"$sklearn": ["StandardScaler", {}]})),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseEstimator) else "",
+)
+def test_what_bounds_compiled_code_is_checked(model: Any, change: Any) -> None:
+    """One attribute that does not fit the others is enough to refuse the model."""
+    folder = save(model)
+    load(folder)
+    with pytest.raises(MaterializationError):
+        load(edit(folder, change))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda nodes: nodes["left"].__setitem__(0, 10**6),
+        lambda nodes: nodes["feature_idx"].__setitem__(0, -1),
+        lambda nodes: nodes["is_leaf"].__setitem__(slice(None), 0),
+        lambda nodes: (nodes["is_categorical"].__setitem__(0, 1), nodes["bitset_idx"].__setitem__(0, 99)),
+    ],
+)
+def test_a_histogram_tree_that_leads_astray_is_refused(change: Any) -> None:
+    """Its nodes are followed without looking, as those of other trees are."""
+    folder = save(
+        HistGradientBoostingClassifier(max_iter=1, min_samples_leaf=5, random_state=0).fit(X, Y == 1)
+    )
+    nodes = next(
+        path for path in folder.paths if path.endswith(".npy") and b"feature_idx" in folder.files[path]
+    )
+    load(folder)
+    with pytest.raises(MaterializationError):
+        load(rewrite(folder, nodes, change))
 
 
 def test_no_damaged_model_crashes_when_it_is_used() -> None:
