@@ -130,7 +130,7 @@ def everything(backend: MemoryBackend) -> None:
     registry.save(
         "config", config, metadata={"why": "first", "score": 0.1}, notes={"by": "me"}, tags=["prod"]
     )
-    registry.save("config", {"rate": 0.5})
+    registry.save("config", {"rate": 0.5}, tags=["removed"])
     registry.save("config", config, version="2.0.0-rc.1", tags=["next"])
     registry.delete("config", "1.0.1")
     registry.delete("config", "1.0.0")
@@ -187,15 +187,19 @@ def history(backend: MemoryBackend) -> None:
     """A name with so many versions that most of them are spilled, some deleted, some overwritten, before and after."""
     registry = Registry(backend, mutable=True)
     with patch.object(spill, "INLINE_LIMIT", 5000), patch.object(spill, "_LEAST_ROOM", 3000):
-        for number in range(44):
+        for number in range(58):
             registry.save("long:history", number)
             if number % 9 == 5:
                 registry.delete("long:history", f"1.0.{number - 4}")
             if number % 13 == 6:
                 registry.save("long:history", -number, version=f"1.0.{number - 2}")
                 registry.save("long:history", -2 * number, version=f"1.0.{number - 2}")
+            if number in (20, 30):  # long spilled: what is said of them now is partial, and spills too
+                registry.save("long:history", f"{number}", version="1.0.4")
+                registry.delete("long:history", f"1.0.{number // 10}")
         registry.save("long:history", "again", version="1.0.5")
-        registry.tag("long:history", "best", "1.0.3")
+        registry.save("long:history", "more", version="1.0.6")
+        registry.tag("long:history", "best", "1.0.7")
 
 
 def collect(backend: MemoryBackend) -> None:
@@ -264,10 +268,15 @@ def describe(backend: Any) -> dict[str, Any]:
                 "notes": info["notes"],
                 "files": files,
             }
-        tags = repository.refs.ask(name, lambda history: dict(history.ref.tags) if history else {})
+        whole = repository.refs.ask(name, lambda history: history)
+        assert whole is not None
+        records = sorted(whole.records().items())
+        dead = {str(v): [t.entry.content.hex() for t in record.dead] for v, record in records if record.dead}
         found[name] = {
             "versions": versions,
-            "tags": {tag: str(version) for tag, (version, _) in tags.items()},
+            "dead": dead,
+            "retired": [str(v) for v, record in records if not record.live and not record.dead],
+            "tags": {tag: str(version) for tag, (version, _) in whole.ref.tags.items()},
         }
     return found
 
