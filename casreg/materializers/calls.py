@@ -11,7 +11,7 @@ import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from casreg.exceptions import CasregError, MaterializationError, NoMaterializerError, UntrustedError
 from casreg.materializers.builtin import FALLBACK, PATH_FILE, PATH_FOLDER, PICKLE
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from casreg.materializers.base import JSON, InFolder, Materializer
     from casreg.materializers.classes import ClassTable
-
-_LOAD: Final = "could not load the stored files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,18 +147,24 @@ def load_object(materializer: Materializer, folder: InFolder, cls: type | None =
     """Let `materializer` load what `folder` holds.
 
     Raises:
-        MaterializationError: Parameters that it does not declare, or files that it cannot work with.
+        MaterializationError: Parameters that it does not declare, files that it cannot work with, or a value that is no
+            `cls`.
         CasregError: What the materializer or the folder itself raises.
     """
     refuse_undeclared(materializer, folder.params)
     try:
-        return materializer.load(folder, cls)
+        value = materializer.load(folder, cls)
     except (CasregError, MemoryError):
         raise
     except Exception as err:
         raise MaterializationError(
-            f"the materializer {materializer.id!r} {_LOAD}: {type(err).__name__}: {err}"
+            f"the materializer {materializer.id!r} could not load the stored files: {type(err).__name__}: {err}"
         ) from err
+    if cls is not None and not isinstance(value, cls):
+        raise MaterializationError(
+            f"the stored value is a {dotted(type(value))}; it cannot be loaded as {dotted(cls)}"
+        )
+    return value
 
 
 def refuse_undeclared(materializer: Materializer, params: Mapping[str, JSON]) -> None:

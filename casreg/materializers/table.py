@@ -6,7 +6,6 @@ Three sources, in this order: what the caller registered, casreg's own, and entr
 
 from __future__ import annotations
 
-import threading
 import warnings
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -59,7 +58,6 @@ class MaterializerTable:
         self._registered: dict[type | str, MaterializerLike] = {}
         self._made: dict[str, Materializer] = {}
         self._plugins: dict[str, Materializer] | None = None
-        self._lock = threading.Lock()
 
     def register(self, target: type | str, materializer: MaterializerLike) -> None:
         """Use `materializer` for objects of `target`, a class or a dotted name, and of its subclasses.
@@ -133,10 +131,10 @@ class MaterializerTable:
         return made
 
     def _all_plugins(self) -> dict[str, Materializer]:
-        with self._lock:
-            if self._plugins is None:
-                self._plugins = _installed()
-            return self._plugins
+        # No lock, which a fork could copy while it is held: two threads at once only look twice.
+        if self._plugins is None:
+            self._plugins = _installed()
+        return self._plugins
 
     def __getstate__(self) -> dict[str, object]:
         return {"builtin": self._builtin, "registered": self._registered}

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import orjson
 
 from casreg.exceptions import MaterializationError, NoMaterializerError
-from casreg.materializers.classes import dotted
 from casreg.materializers.tree.decode import Decoder
 from casreg.materializers.tree.encode import Encoder
 from casreg.materializers.tree.kinds import decoder_for, encoder_for
@@ -57,8 +56,4 @@ def load(folder: InFolder, path: str, root: type | None) -> object:
     except RecursionError as err:
         raise MaterializationError(f"the stored {path} is nested too deep") from err
     decoder.finish()
-    if root is not None and not isinstance(value, root):
-        raise MaterializationError(
-            f"the stored value is a {dotted(type(value))}; it cannot be loaded as {dotted(root)}"
-        )
     return value
