@@ -73,8 +73,8 @@ def remember(file: Path, began: int, files: Mapping[str, tuple[Stat, Sequence[Ch
         for path, (stat, chunks) in files.items()
         if stat.mtime < settled and stat.ctime < settled
     ]
-    body = orjson.dumps(rows)
     try:
+        body = orjson.dumps(rows)
         file.parent.mkdir(parents=True, exist_ok=True)
         fd, temporary = tempfile.mkstemp(dir=file.parent)
         try:
@@ -84,5 +84,6 @@ def remember(file: Path, began: int, files: Mapping[str, tuple[Stat, Sequence[Ch
         except BaseException:
             os.unlink(temporary)
             raise
-    except OSError as err:  # a full or read-only cache must not make a save fail
+    except (OSError, TypeError) as err:
+        # A full or read-only cache must not make a save fail, nor an inode of more than 64 bits (ReFS has them).
         log.debug("%s cannot be written: %s", file, err)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 # that is younger than this is left to age before it is read. Linux ticks at most every 10 ms.
 _TICK_NS: Final = 20_000_000
 
+# Non-blocking, since a pipe that has taken the place of a file would be waited for; regular files do not care.
+_FLAGS: Final = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in ("O_BINARY", "O_CLOEXEC", "O_NONBLOCK"))
+
 
 class Stat(NamedTuple):
     """What a file system says of a file, as far as it tells one state of its bytes from another.
@@ -133,9 +136,7 @@ class FileSource:
         if 0 < young <= _TICK_NS:
             time.sleep(young / 1e9)
         try:
-            self._fd = os.open(
-                self._path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-            )
+            self._fd = os.open(self._path, _FLAGS)
         except FileNotFoundError as err:
             raise SourceNotFoundError(
                 f"{self._path} was removed while it was being saved; nothing was saved"
