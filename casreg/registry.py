@@ -45,7 +45,7 @@ class Registry:
 
     Names are `segment:segment:…` of letters, digits, `.` and `-`. Every method that takes a name takes
     `name@version` too. Versions are SemVer; `load` and its kin also take `"latest"`, tags and ranges (`">=1.2,<2"`,
-    `"^1.2"`, `"~1.2"`).
+    `"^1.2"`, `"~1.2"`). The latest is the highest that lives, pre-releases included, whenever it was saved.
     """
 
     def __init__(
@@ -113,14 +113,15 @@ class Registry:
     ) -> str:
         """Save `obj` as a version of `name`. When this returns, the version exists and is durable.
 
-        A `Path` saves the file or folder tree it names. Big arrays must not change until the save returns.
+        A `Path` saves the file or folder tree it names; a `str` is saved as text, also if it looks like a path. Big
+        arrays must not change until the save returns.
 
         Args:
             name: The name, or `name@version`.
             obj: What to save.
             version: The version; by default the next one.
             materializer: What turns the object into files; by default the nearest registered for its class.
-            metadata: JSON values that become part of the version.
+            metadata: JSON values that become part of the version. Plain Python ones: of numpy scalars give `x.item()`.
             notes: JSON values that `annotate` may change later.
             tags: Tags that move to this version, in the same commit.
             bump: Which part of the latest version the next one raises: `"patch"`, `"minor"` or `"major"`.
@@ -194,7 +195,8 @@ class Registry:
             name: The name, or `name@version`.
             version: A version, `"latest"`, a tag or a range; by default the latest.
             into: For objects that are paths: an empty or new folder that shall hold it, at once or not at all. By
-                default a folder that lives as long as this Registry.
+                default a temporary folder that lives as long as this Registry: after `Registry().load(name)` nobody
+                holds the Registry, and the folder is gone.
             as_: The class of the result, where the value needs one that is not registered.
             materializer: What turns the files into the object; by default what the version names, if it is known here.
             trusted: As for the Registry, for this call.
