@@ -6,13 +6,14 @@ import os
 import sys
 import threading
 from bisect import bisect_right
+from contextlib import contextmanager
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from casreg.exceptions import DestinationError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -33,6 +34,9 @@ class Tree:
         self._folders: set[str] = set()
         self._open: set[int] = set()
         self._lock = threading.Lock()
+        self._writing = 0
+        self._idle = threading.Condition(self._lock)
+        self._left = False
 
     def __enter__(self) -> Self:
         return self
@@ -40,8 +44,32 @@ class Tree:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        while self._open:
-            os.close(self._open.pop())
+        # Whoever interrupts a load twice leaves threads behind that still write. The number of a file that was closed
+        # under them would soon be another file's.
+        with self._idle:
+            self._left = True
+            while self._writing:
+                self._idle.wait()
+            while self._open:
+                os.close(self._open.pop())
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Files stay open in this context.
+
+        Raises:
+            DestinationError: This tree was left already.
+        """
+        with self._lock:
+            if self._left:
+                raise DestinationError(f"the load into {self._root} was interrupted")
+            self._writing += 1
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._writing -= 1
+                self._idle.notify_all()
 
     def writer(self, entries: Sequence[Entry], first: int, chunks: Sequence[Chunk]) -> Writer:
         """Make the folders, and give what writes the files.
@@ -132,7 +160,8 @@ class Writer:
             end, following = at + 1, number + 1
             while end < len(pieces) and pieces[end][0] - self._first == following < stop:
                 end, following = end + 1, following + 1
-            self._write(file, number, [data for _, data in pieces[at:end]])
+            with self._tree.writing():
+                self._write(file, number, [data for _, data in pieces[at:end]])
             at = end
 
     def _write(self, file: int, number: int, buffers: list[Buffer]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from casreg.digest import digest_of
+from casreg.exceptions import SourceChangedError
 from casreg.ingest import pipeline
 from casreg.ingest.packing import Packing
 from casreg.ingest.pipeline import Tally
@@ -125,7 +126,16 @@ def _size(file: folders.Entry) -> int:
 def _source(file: folders.Entry, known: Sequence[Chunk] | None = None) -> Source:
     if isinstance(file, DiskFile):
         return FileSource(file.source, stat_of(file.stat), known)
-    return MemorySource(file.buffers if isinstance(file, MemoryFile) else ())
+    if not isinstance(file, MemoryFile):
+        return MemorySource(())
+    source = MemorySource(file.buffers)
+    if source.size != file.size:
+        # What was promised of the whole would not be true of its parts, and nobody could load it.
+        raise SourceChangedError(
+            f"the buffers of {file.path!r} had {file.size} bytes when they were added and now have {source.size}; "
+            "nothing was saved. They must not change until the save has returned."
+        )
+    return source
 
 
 def _entry(file: folders.Entry, stream: Stream) -> Entry:

@@ -76,10 +76,15 @@ def run(sources: Sequence[Source], packing: Packing, report: Callable[[Tally], N
     """
     work = list(units(sources))
     chunks: list[list[Chunk]] = [list(source.known or ()) for source in sources]
-    for source in sources:
-        if source.known is not None:
-            report(Tally(source.size, len(source.known), 0))
+    known = [(source.size, len(source.known)) for source in sources if source.known is not None]
+    if known:
+        sizes, counts = zip(*known, strict=True)
+        report(Tally(sum(sizes), sum(counts), 0))
     try:
+        for source in sources:
+            if not source.size and source.known is None:
+                source.open()  # nothing to read, but it may have more than it says
+                source.close()
         if len(work) == 1:
             _run_alone(work[0], packing, report, chunks)
         elif work:

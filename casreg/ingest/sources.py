@@ -169,9 +169,18 @@ class FileSource:
 
         Raises:
             SourceChangedError: The file changed while it was read.
+            SourceError: It holds more than the file system says.
         """
         try:
+            more = _read_at(self._fd, memoryview(bytearray(1)), self.size)
             self._check()
+            if more:
+                raise SourceError(
+                    f"{self._path} holds more than the {self.size} bytes that the system says it has, as files of "
+                    "`/proc` do; nothing was saved. Copy what it holds to a plain file, and save that."
+                )
+        except OSError as err:
+            raise SourceError(f"{self._path} cannot be read: {err.strerror or err}") from err
         finally:
             self.abandon()
 
