@@ -24,7 +24,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from casreg.digest import Digest, digest_of
-from casreg.exceptions import StorageError
+from casreg.exceptions import StorageError, StoragePermissionError
 from casreg.model import PackRef
 from casreg.packs import check_sizes
 
@@ -43,6 +43,7 @@ _BUCKET: Final = 256
 _STEP: Final = 4 * 1024 * 1024
 _SPARSE: Final = 64
 _MAX_BITS: Final = 24
+_MAX_MERGED: Final = 64 * 1024 * 1024  # a merge takes ten times as much memory
 
 log = logging.getLogger("casreg.index")
 
@@ -83,6 +84,7 @@ class Index:
         self._backend = backend
         self._open: dict[str, _File] = {}
         self._packs: dict[tuple[str, int], PackRef] = {}
+        self._may_merge: bool | None = None
 
     def find(self, digests: Iterable[Digest]) -> Iterator[tuple[Digest, PackRef]]:
         """Packs that are said to have these chunks. A chunk may be named more than once, or wrongly, or not."""
@@ -164,41 +166,55 @@ class Index:
     def _add(self, packs: Sequence[tuple[PackRef, Iterable[Digest]]]) -> None:
         if not packs:
             return
-        refs = [ref for ref, _ in packs]
-        entries = [
-            digest[:_PREFIX_BYTES] + number.to_bytes(4, "big")
-            for number, (_, digests) in enumerate(packs)
+        # Two writers may merge the same file, so that a later merge meets its entries twice: what is said once is enough.
+        refs: dict[PackRef, int] = {}
+        entries = {
+            digest[:_PREFIX_BYTES] + refs.setdefault(ref, len(refs)).to_bytes(4, "big")
+            for ref, digests in packs
             for digest in digests
-        ]
+        }
         merged: list[str] = []
         for key, size in sorted(self._files(), key=lambda item: item[1]):
-            if size > 2 * (len(entries) * ENTRY + len(refs) * PACK.size + HEADER.size):
+            if size > 2 * (len(entries) * ENTRY + len(refs) * PACK.size + HEADER.size) or size > _MAX_MERGED:
+                break
+            if not self._can_delete():
                 break
             try:
-                more_refs, more_entries = self._load(key, len(refs))
+                more_refs, more_entries = self._load(key)
             except (_UnusableIndexError, StorageError) as err:
                 log.debug("index file %s is left out of a merge: %s", key, err)
                 continue
-            refs += more_refs
-            entries += more_entries
+            numbers = [refs.setdefault(ref, len(refs)).to_bytes(4, "big") for ref in more_refs]
+            entries.update(prefix + numbers[number] for prefix, number in more_entries)
             merged.append(key)
-        data = encode(refs, entries)
+        data = encode(list(refs), entries)
         self._backend.create(f"{PREFIX}{digest_of(data).hex()}", data, durable=False)
         if merged:
             self._backend.delete(merged)
 
-    def _load(self, key: str, offset: int) -> tuple[list[PackRef], list[bytes]]:
-        """All of a file, with the numbers of its packs raised by `offset`."""
+    def _can_delete(self) -> bool:
+        """Whether this writer may delete. If not, merging would only make the index larger, each time by all it has."""
+        if self._may_merge is None:
+            try:
+                self._backend.delete([f"{PREFIX}{secrets.token_hex(32)}"])  # there is no such file
+                self._may_merge = True
+            except StoragePermissionError:
+                self._may_merge = False
+        return self._may_merge
+
+    def _load(self, key: str) -> tuple[list[PackRef], list[tuple[bytes, int]]]:
+        """All of a file: its packs, and its entries as prefix and number of the pack."""
         file = self._file(key)
         data = self._backend.get(key).data
         if len(data) != file.entries_at + file.entries * ENTRY or digest_of(data).hex() != key[len(PREFIX) :]:
             raise _UnusableIndexError("it is damaged")
         refs = [_unpack(data[at : at + PACK.size]) for at in range(file.packs_at, file.entries_at, PACK.size)]
         entries = [
-            data[at : at + _PREFIX_BYTES]
-            + (int.from_bytes(data[at + _PREFIX_BYTES : at + ENTRY], "big") + offset).to_bytes(4, "big")
+            (data[at : at + _PREFIX_BYTES], int.from_bytes(data[at + _PREFIX_BYTES : at + ENTRY], "big"))
             for at in range(file.entries_at, len(data), ENTRY)
         ]
+        if any(number >= len(refs) for _, number in entries):
+            raise _UnusableIndexError("an entry names a pack that is not there")
         return refs, entries
 
 
