@@ -137,7 +137,7 @@ class Registry:
             NoMaterializerError: The object could not be loaded again in a new process; says what to write.
             UntrustedError: It needs pickle or a type that was not allowed.
             SourceError: The file or folder cannot be read, or changed meanwhile.
-            VersionConflictError: The version exists with other content.
+            VersionConflictError: The version exists, or existed until it was deleted, with other content.
             CommitConflictError, CommitUnknownError: Others kept winning; the answer was lost.
             StorageError: The storage refused or failed.
 

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from casreg.exceptions import CorruptError, NotFound
+from casreg.exceptions import CorruptError, NotFound, StorageError
 from casreg.ingest.packing import Place
 from casreg.packs import key_of, parse_table, table_range
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 MAX_RECORDS: Final = 262_144
 """Records of tables that are kept in memory: about 60 MiB."""
+
+_PATIENCE: Final = 3
+"""So many tables that cannot be read end a search: the storage is away, or the disk is ill."""
 
 log = logging.getLogger("casreg.tables")
 
@@ -64,6 +67,9 @@ class Tables:
         Args:
             pack: As a placement or an index names it.
             head: Id of the head that the caller read before.
+
+        Raises:
+            StorageError: It cannot be read.
         """
         with self._lock:
             found = self._tables.get(pack.name)
@@ -120,6 +126,7 @@ class Duplicates:
         self._avoid = avoid
         self._places: dict[Digest, Place] = {}
         self._used: dict[str, Table] = {}
+        self._unreadable: set[str] = set()
 
     def find(self, digests: Sequence[Digest]) -> Mapping[Digest, Place]:
         """The places of those of `digests` that are known (see `casreg.ingest.packing.Known`)."""
@@ -142,7 +149,15 @@ class Duplicates:
     def _take(self, pack: PackRef) -> None:
         if pack.name in self._used or key_of(pack) in self._avoid:
             return
-        table = self._tables.get(pack, self._head)
+        if pack.name in self._unreadable or len(self._unreadable) >= _PATIENCE:
+            return
+        try:
+            table = self._tables.get(pack, self._head)
+        except StorageError as err:
+            # One bad sector must not stand in the way of whoever could store the same bytes elsewhere.
+            log.warning("nothing is built on a pack that cannot be read: %s", err)
+            self._unreadable.add(pack.name)
+            return
         if table is None:
             return
         self._used[pack.name] = table

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from casreg.backends.base import Backend
     from casreg.digest import Digest
+    from casreg.head import RunId
     from casreg.marker import Marker
     from casreg.model import Manifest
     from casreg.progress import ProgressCallback
@@ -41,6 +42,8 @@ class Repository:
         self.refs = Refs(backend)
         self.index = Index(backend)
         self.tables = Tables(backend)
+        self.sighted: RunId | None = None
+        """Id of a head that was read here, if any was: what is written from now on is seen after that reading."""
         self._lock = threading.Lock()
         self._marker: Marker | None = None
         self._threads: Threads | None = None

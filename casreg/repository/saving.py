@@ -195,7 +195,7 @@ class _Lazy:
         if self._found is None:
             # The head is read before anything is seen, so that the sighting counts for what comes after it.
             fence = self._repository.refs.fences.read()
-            self.head = fence.head.id
+            self.head = self._repository.sighted = fence.head.id
             near = _packs_of_latest(self._repository, self._name)
             self._found = Duplicates(
                 self._repository.tables,
@@ -215,7 +215,7 @@ def _packs_of_latest(repository: Repository, name: str) -> Sequence[PackRef]:
     try:
         latest = repository.refs.ask(name, lambda history: history.latest() if history else None)
         return repository.manifest(latest[1].manifest).placement.packs if latest else ()
-    except (NotFound, CorruptError, UnsupportedFormatError) as err:
+    except (StorageError, CorruptError, UnsupportedFormatError) as err:
         # Whatever is wrong with that version need not hinder the next one.
         log.debug("%s: the latest version is not searched for duplicates: %s", name, err)
         return ()
@@ -249,6 +249,8 @@ class _Commit:
         self._data, self._content = identities(self._data_line, metadata_line)
         self._written: _Written | None = None
         self._under_way: Future[_Written] | None = None
+        # A head that was read before anything of what follows is written, if any was.
+        self._before = repository.sighted
         self._saved: Saved | None = None
         self.seen: dict[str, RunId] = {}
         own = {sealed.ref.name for sealed in ingested.written}
@@ -259,8 +261,10 @@ class _Commit:
                 self.seen[key_of(pack)] = seen
 
     def run(self) -> Saved:
-        if self._draft.version is None and not self._draft.single:
-            # There will be a new version in any case: its manifest goes up while the ref and the head are read.
+        if self._before is not None and self._draft.version is None and not self._draft.single:
+            # There will be a new version in any case: its manifest goes up while the ref and the head are read. That it
+            # was acknowledged after that head was read proves nothing: it may have landed, and been collected, long
+            # before. So it counts as seen under a head that was read before it was sent.
             self._under_way = self._repository.background(self._write_manifest)
         try:
             self._repository.refs.commit(self._draft.name, self._change)
@@ -281,6 +285,9 @@ class _Commit:
                 f"{draft.name}@{version} exists with other content. Save without `version=` for the next number, or "
                 "open the registry with `mutable=True` to replace it."
             )
+        if living is None and not (draft.mutable or draft.single):
+            self._check_unused(history, version)
+        self._repository.sighted = attempt.fence.head.id
         written = self._proved(attempt.fence)
         entry = Entry(
             manifest=written.manifest,
@@ -299,6 +306,19 @@ class _Commit:
             history = history.with_tag(tag, version)
         self._saved = Saved(version, entry, self._ingested)
         return history
+
+    def _check_unused(self, history: History, version: Version) -> None:
+        """See that whoever noted this number gets what it was when they did, or nothing.
+
+        Raises:
+            VersionConflictError: It was deleted, and was not this very content.
+        """
+        record = history.record(version)
+        if record is not None and all(dead.entry.content != self._content for dead in record.dead[-1:]):
+            raise VersionConflictError(
+                f"{history.name}@{version} was deleted, and its number is never given to other content. Save without "
+                "`version=` for the next number, or open the registry with `mutable=True` to use it again."
+            )
 
     def _version(self, history: History) -> Version:
         if self._draft.version is not None:
@@ -330,24 +350,23 @@ class _Commit:
         Raises:
             _StaleError: A pack is gone or condemned.
         """
-        for pack in self._ingested.placement.packs:
-            if not self._usable(key_of(pack), fence):
+        gone = [pack for pack in self._ingested.placement.packs if not self._usable(key_of(pack), fence)]
+        if gone:
+            for pack in gone:  # all of them: another round must not meet the next one
                 self._repository.tables.forget(pack.name)
-                raise _StaleError
+            raise _StaleError
         under_way, self._under_way = self._under_way, None
         if under_way is not None:
-            # What ends only now is seen after this fence; what had ended before has to be looked at.
-            ended = under_way.done()
+            assert self._before is not None
             self._written = under_way.result()
-            if not ended:
-                self._see(self._written, fence)
+            self._see(self._written, self._before)
         if self._written is None or not all(self._usable(key, fence) for key in self._written.keys):
             self._written = self._write_manifest()
-            self._see(self._written, fence)
+            self._see(self._written, fence.head.id)
         return self._written
 
-    def _see(self, written: _Written, fence: Fence) -> None:
-        self.seen.update((key, fence.head.id) for key in written.keys)
+    def _see(self, written: _Written, head: RunId) -> None:
+        self.seen.update((key, head) for key in written.keys)
 
     def _usable(self, key: str, fence: Fence) -> bool:
         answer = fence.reuse(key, self.seen.get(key))
