@@ -209,6 +209,12 @@ def rewrite(folder: MemoryInFolder, path: str, change: Any) -> MemoryInFolder:
     return MemoryInFolder({**folder.files, path: out.getvalue()}, folder.params)
 
 
+def small(values: list[int], dtype: str = "<i8") -> dict[str, Any]:
+    """An array among attributes."""
+    data = np.array(values, dtype)
+    return {"$small": [dtype, [len(values)], False, base64.b64encode(data.tobytes()).decode()]}
+
+
 TREE = save(DecisionTreeClassifier(random_state=0).fit(X, NAMES))
 
 
@@ -289,6 +295,7 @@ def nearest() -> MemoryInFolder:
         (boosted, lambda state: state.update(init_="zero", n_trees_per_iteration_=1)),
         (boosted, lambda state: state["estimators_"]["$objects"].__setitem__(0, [1, 6])),
         (boosted, lambda state: state.update(n_features_in_=3)),
+        (boosted, lambda state: state["init_"]["$sklearn"][1].update(class_prior_=small([1, 1], "<f8"))),
         (machine, lambda state: state.update(_sparse=True)),
         (machine, lambda state: state.update(n_features_in_=400)),
         (machine, lambda state: state.update(kernel="precomputed", shape_fit_=[1, 1])),
@@ -307,12 +314,6 @@ def test_attributes_that_do_not_fit_together_are_refused(make: Any, change: Any)
     """What compiled code takes for granted is looked at before anybody can call it."""
     with pytest.raises(MaterializerError):
         load(edit(make(), change))
-
-
-def small(values: list[int], dtype: str = "<i8") -> dict[str, Any]:
-    """An array among attributes."""
-    data = np.array(values, dtype)
-    return {"$small": [dtype, [len(values)], False, base64.b64encode(data.tobytes()).decode()]}
 
 
 def swap(name: str, value: Any) -> Any:
