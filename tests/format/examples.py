@@ -14,14 +14,15 @@ from casreg.backends.memory import MemoryBackend
 from casreg.canonical import dump, seal
 from casreg.chunker import cut
 from casreg.digest import digest_of
+from casreg.head import INITIAL, close, condemn, dump_head, encode_names, verdict
 from casreg.index import encode
-from casreg.keys import ref_key
+from casreg.keys import manifest_key, ref_key
 from casreg.manifests import encode_list
 from casreg.marker import Marker, Probe, dump_marker
 from casreg.model import Chunk
 from casreg.packs import PackBuilder, SealedPack
 from casreg.refs.segments import segment_bytes
-from format.golden import INPUTS, ROOT, build, fixed, xof
+from format.golden import INPUTS, ROOT, fixed, xof
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -178,11 +179,10 @@ def marker() -> str:
 
 def head() -> str:
     """Section 15: the head after a run that deleted one manifest, and the list of its verdict."""
-    backend = build("everything")
-    body = json.loads(backend.get("gc/head").data)
-    names = body["kept"][0]["names"]
-    shown = json.dumps(body, indent=2) + "\n"
-    return f"{shown}\n{names}\n\n{backend.get(names).data.decode()}"
+    ids = [xof(f"head {number}", 16).hex() for number in range(4)]
+    key, names = encode_names([manifest_key(digest_of(b"garbage"))], NONCE.hex())
+    closed = close(verdict(condemn(INITIAL, key, ids[0], ids[1]), key, ids[2]), ids[3])
+    return f"{json.dumps(json.loads(dump_head(closed)), indent=2)}\n\n{key}\n\n{names.decode()}"
 
 
 def index() -> str:

@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import tempfile
+from collections import Counter
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,19 +65,27 @@ def block() -> bytes:
 
 
 class Dice:
-    """Random numbers that are the same each time, and never the same twice."""
+    """Random numbers that are the same each time, and never the same twice.
+
+    Each kind and size has numbers of its own, so that who draws one more moves no others.
+    """
 
     def __init__(self, seed: str) -> None:
-        self._seed, self._draws = seed, 0
+        self._seed = seed
+        self._draws: Counter[str] = Counter()
 
     def token_bytes(self, size: int | None = None) -> bytes:
         """See `secrets.token_bytes`."""
-        self._draws += 1
-        return xof(f"{self._seed} {self._draws}", size or 32)
+        return self._draw("bytes", size or 32)
 
     def token_hex(self, size: int | None = None) -> str:
         """See `secrets.token_hex`."""
-        return self.token_bytes(size).hex()
+        return self._draw("hex", size or 32).hex()
+
+    def _draw(self, kind: str, size: int) -> bytes:
+        kind = f"{self._seed} {kind} {size}"
+        self._draws[kind] += 1
+        return xof(f"{kind} {self._draws[kind]}", size)
 
 
 class Clock:
