@@ -177,6 +177,7 @@ def _vacant(folder: Path) -> Path:
         folder = folder.resolve()
         folder.parent.mkdir(parents=True, exist_ok=True)
         occupied = next(iter(folder.iterdir()), None)
+        fixed = folder == Path.cwd() or folder.is_mount()
     except FileNotFoundError:
         return folder
     except NotADirectoryError as err:
@@ -186,6 +187,10 @@ def _vacant(folder: Path) -> Path:
     if occupied is not None:
         raise DestinationError(
             f"{folder} is not empty (it holds {occupied.name!r}); name an empty or a new folder"
+        )
+    if fixed:  # another folder takes its place: whoever stands in it would stand in nothing
+        raise DestinationError(
+            f"{folder} is the working directory or a mount and cannot be replaced; name a new folder in it"
         )
     return folder
 

@@ -20,6 +20,10 @@ MAX_GAP: Final = 64 * 1024
 """Bytes that nobody asked for are read along where that saves a request."""
 
 
+MAX_REPEATS: Final = 32
+"""So often the same run of a pack is used for one read of it."""
+
+
 class Part(NamedTuple):
     """What is wanted of one run.
 
@@ -80,6 +84,9 @@ def _parts(runs: Sequence[Run], first: int, count: int) -> Iterator[Part]:
 
 def _joins(held: Sequence[Part], part: Part) -> bool:
     last, run = held[-1].run, part.run
+    if run == last._replace(first=run.first):
+        # The same bytes again, as in a long stretch of zeros: they are read once for some megabytes of content.
+        return len(held) < MAX_REPEATS
     gap = run.offset - (last.offset + last.length)
     return (
         run.pack == last.pack

@@ -88,6 +88,7 @@ class LocalBackend:
         self._network: str | None = None
         self._network_known = False
         self._publishes = count()
+        self._owed: set[str] = set()  # folders whose flush failed when something had its name there already
         self._ready_in = 0  # the process that has prepared the folder
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -131,6 +132,8 @@ class LocalBackend:
         check_range(start, stop)
         whole = start == 0 and stop is None
         try:
+            if whole and self._owed:
+                self._pay(key.rpartition("/")[0])
             if whole and self._is_read_locked(key):
                 data = self._read_locked(key)
             else:
@@ -284,7 +287,7 @@ class LocalBackend:
             with self._locks.hold(shard):
                 publish(file)
                 if durable:
-                    self._folders.flush(folder)
+                    self._flush(folder)
                 else:
                     # Under the lock, so that whoever is told that it exists also flushes it.
                     self._folders.postpone(folder)
@@ -292,6 +295,22 @@ class LocalBackend:
             file.remove()
             raise
         self._folders.settle(flushed)
+
+    def _flush(self, folder: str) -> None:
+        try:
+            self._folders.flush(folder)
+        except BaseException:
+            # It has its name there, and whoever reads it back would take it for durable: so reading flushes first.
+            self._owed.add(folder)
+            raise
+        self._owed.discard(folder)
+
+    def _pay(self, folder: str) -> None:
+        if folder in self._owed:
+            try:
+                self._flush(folder)
+            except FileNotFoundError:
+                self._owed.discard(folder)  # somebody removed it, with everything in it
 
     def _make_ready(self) -> None:
         """What the first write of a process does: make folders, warn, clean up."""
