@@ -169,9 +169,9 @@ def _place(entries: dict[str, Entry], entry: Entry) -> None:
     entries[entry.path] = entry
 
 
-def _stat(source: str) -> os.stat_result:
+def _stat(source: str, *, follow: bool = True) -> os.stat_result:
     try:
-        return os.stat(source)
+        return os.stat(source, follow_symlinks=follow)
     except (FileNotFoundError, NotADirectoryError) as err:
         raise SourceNotFoundError(f"there is nothing at {source}") from err
     except (OSError, ValueError) as err:  # ValueError: a NUL in the name
@@ -225,5 +225,6 @@ def _walk(folder: str, prefix: str) -> Iterator[Entry]:
             if item.is_dir(follow_symlinks=False):
                 pending.append((item.path, path + "/"))
             else:
-                # Not DirEntry.stat: on Windows it has neither inode nor device.
-                yield _disk_file(path, item.path, _stat(item.path))
+                # Not DirEntry.stat: on Windows it has neither inode nor device. And no link is followed that has taken
+                # the file's place meanwhile: it could lead out of the folder.
+                yield _disk_file(path, item.path, _stat(item.path, follow=False))
