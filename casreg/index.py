@@ -24,7 +24,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from casreg.digest import Digest, digest_of
-from casreg.exceptions import StorageError, StoragePermissionError
+from casreg.exceptions import NotFound, StorageError, StoragePermissionError
 from casreg.model import PackRef
 from casreg.packs import check_sizes
 
@@ -43,6 +43,7 @@ _BUCKET: Final = 256
 _STEP: Final = 4 * 1024 * 1024
 _SPARSE: Final = 64
 _MAX_BITS: Final = 24
+_MAX_ASKED: Final = 1000
 _MAX_MERGED: Final = 64 * 1024 * 1024  # a merge takes ten times as much memory
 
 log = logging.getLogger("casreg.index")
@@ -89,15 +90,20 @@ class Index:
     def find(self, digests: Iterable[Digest]) -> Iterator[tuple[Digest, PackRef]]:
         """Packs that are said to have these chunks. A chunk may be named more than once, or wrongly, or not."""
         wanted = sorted(digests)
-        if not wanted:
-            return
-        for key, _ in self._files():
-            try:
-                found = list(self._find_in(self._file(key), wanted))
-            except (_UnusableIndexError, StorageError) as err:
-                log.debug("index file %s is not used: %s", key, err)
-                continue
-            yield from found
+        asked: set[str] = set()
+        gone = bool(wanted)
+        while gone and len(asked) < _MAX_ASKED:
+            gone = False
+            for key in [key for key, _ in self._files() if key not in asked]:
+                asked.add(key)
+                try:
+                    found = list(self._find_in(self._file(key), wanted))
+                except NotFound:
+                    gone = True  # another writer has merged it: what it held is in a new file
+                except (_UnusableIndexError, StorageError) as err:
+                    log.debug("index file %s is not used: %s", key, err)
+                else:
+                    yield from found
 
     def add(self, packs: Iterable[tuple[PackRef, Iterable[Digest]]]) -> None:
         """Note which chunks these packs have. Loses nothing but speed where it fails, and then says so in the log."""
@@ -200,6 +206,9 @@ class Index:
                 self._may_merge = True
             except StoragePermissionError:
                 self._may_merge = False
+            except StorageError as err:
+                log.debug("nothing is merged this time: %s", err)
+                return False
         return self._may_merge
 
     def _load(self, key: str) -> tuple[list[PackRef], list[tuple[bytes, int]]]:
