@@ -354,6 +354,16 @@ def test_hostile_trees_are_refused(text: str) -> None:
         PythonJson().load(MemoryInFolder({"data.json": text.encode()}), None)
 
 
+@pytest.mark.parametrize(
+    ("words", "position"), [([0] * 624, 625), ([0] * 624, -1), ([1 << 32, *[0] * 623], 0), ([0] * 623, 0)]
+)
+def test_a_random_state_out_of_bounds_is_refused(words: list[int], position: int) -> None:
+    """Compiled code reads the word at the position, wherever that is."""
+    text = json.dumps({"$RandomState": [["MT19937", words, position], [0, 0.0]]})
+    with pytest.raises(MaterializationError):
+        PythonJson().load(MemoryInFolder({"data.json": text.encode()}), None)
+
+
 def test_files_that_nothing_refers_to_are_refused() -> None:
     """A version holds nothing that the value does not use."""
     with pytest.raises(MaterializationError, match="does not refer to"):

@@ -34,6 +34,7 @@ from sklearn.tree import DecisionTreeClassifier
 from casreg.exceptions import MaterializationError, MaterializerError, NoMaterializerError, UntrustedError
 from casreg.materializers import BUILTIN, ClassTable, MaterializerTable, load_object, materialize
 from casreg.materializers.sklearn_estimator import SklearnEstimator
+from casreg.materializers.tree.objects.tree_nodes import check_children
 from casreg.testing.materializer_contract import MaterializerContract
 from casreg.testing.materializer_folders import MemoryInFolder, stored
 from materializers.estimators import MIXED, NAMES, X, Y, agree, answers, others, twelve
@@ -242,6 +243,13 @@ def test_a_tree_that_leads_astray_is_refused(field: str, at: int, value: int) ->
     """Children out of range, cycles, shared nodes, features that there are not: compiled code would not look."""
     with pytest.raises(MaterializationError, match=r"node|tree|feature"):
         load(rewrite(TREE, "parts/0.npy", _set(field, at, value)))
+
+
+def test_nodes_that_nothing_leads_to_are_refused() -> None:
+    """A ring beside the tree, each node of it the child of one: no way leads there, and no tree has such."""
+    left, right = np.array([1, -1, -1, 3, -1]), np.array([2, -1, -1, 4, -1])
+    with pytest.raises(MaterializationError, match="before its parent"):
+        check_children(left, right, np.zeros(5, int), 1, 9, leaf=-1)
 
 
 @pytest.mark.parametrize(
