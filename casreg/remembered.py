@@ -2,16 +2,21 @@
 
 One file for each saved path and repository, in the cache folder. It may be lost at any time. A file counts as unchanged
 if size, mtime, ctime, inode and device are what they were, and none of the times was so recent at the save that a later
-write could have left them alone (two seconds: FAT has a resolution of two; as in git's racy-git rule,
-https://git-scm.com/docs/racy-git).
+write could have left them alone (as in git's racy-git rule, https://git-scm.com/docs/racy-git).
+
+How recent that is: FAT has a resolution of two seconds.  And a page that is mapped (`numpy.memmap`) and was written to
+is written to again without a change of the times until the kernel has put it on the disk, which Linux begins after 30
+to 35 seconds.  On tmpfs, which has no disk, such writes never change the times: files there are not remembered.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import sys
 import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -23,11 +28,12 @@ from casreg.manifests import encode_list
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from casreg.model import Chunk
 
-_RECENT_NS: Final = 2_000_000_000
+_RECENT_NS: Final = 45_000_000_000
+_MOUNTS: Final = "/proc/self/mountinfo"
+_IN_MEMORY: Final = frozenset({"tmpfs", "ramfs", "hugetlbfs"})
 
 log = logging.getLogger("casreg.remembered")
 
@@ -68,10 +74,11 @@ def remember(file: Path, began: int, files: Mapping[str, tuple[Stat, Sequence[Ch
         files: By their paths in the version.
     """
     settled = began - _RECENT_NS
+    untold = _devices_in_memory()
     rows = [
         (path, *stat, encode_list(chunks).hex())
         for path, (stat, chunks) in files.items()
-        if stat.mtime < settled and stat.ctime < settled
+        if stat.mtime < settled and stat.ctime < settled and stat.device not in untold
     ]
     try:
         body = orjson.dumps(rows)
@@ -87,3 +94,28 @@ def remember(file: Path, began: int, files: Mapping[str, tuple[Stat, Sequence[Ch
     except (OSError, TypeError) as err:
         # A full or read-only cache must not make a save fail, nor an inode of more than 64 bits (ReFS has them).
         log.debug("%s cannot be written: %s", file, err)
+
+
+def _devices_in_memory(mounts: str = _MOUNTS) -> frozenset[int]:
+    """The devices whose files may change without a change of their times (see the module). Empty where unknown."""
+    try:
+        lines = Path(mounts).read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return frozenset()  # not Linux
+    devices: set[int] = set()
+    for line in lines:
+        mount, _, source = line.partition(" - ")
+        fields = mount.split(" ")
+        if len(fields) > 2 and source.split(" ")[0] in _IN_MEMORY:
+            major, _, minor = fields[2].partition(":")
+            devices.add(_device(int(major), int(minor)))
+    return frozenset(devices)
+
+
+if sys.platform == "win32":
+
+    def _device(major: int, minor: int) -> int:
+        return major << 8 | minor  # never asked: there is no such list
+
+else:
+    _device = os.makedev

@@ -298,7 +298,7 @@ def test_huge_inodes_do_not_hinder(tmp_path: Path) -> None:
 def test_what_is_remembered_is_recalled(tmp_path: Path) -> None:
     """State and chunks come back as they were; files that were recent do not."""
     chunks = [Chunk(digest_of(b"x"), 1), Chunk(digest_of(b"y"), 70_000)]
-    old, young = Stat(70_001, 10**9, 2 * 10**9, 2**63 + 5, 6), Stat(1, 10**18, 10**18, 7, 8)
+    old, young = Stat(70_001, 10**9, 2 * 10**9, 2**63 + 5, 2**62), Stat(1, 10**18, 10**18, 7, 8)
     remembered.remember(
         tmp_path / "memory", 10**18 + 1_999_999_999, {"ä": (old, chunks), "b": (young, chunks)}
     )
