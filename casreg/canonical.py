@@ -287,6 +287,8 @@ def _way_out(value: object) -> str:
     for plain in (bool, int, float, str, dict):
         if isinstance(value, plain):
             return f"write {plain.__name__}(…)"
+    if hasattr(value, "tolist"):  # numpy's scalars and arrays, and what is like them
+        return "write x.tolist()"
     if isinstance(value, (tuple, set, frozenset)):
         return "write list(…)"
     return "JSON has dict, list, str, int, float, bool and None"

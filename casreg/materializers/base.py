@@ -10,7 +10,7 @@ unless the caller asked for it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -179,10 +179,13 @@ class Materializer(Protocol):
         types: The classes it is for, or their dotted names, so that nothing heavy is imported before use.
     """
 
-    id: ClassVar[str]
-    types: tuple[type | str, ...]
+    # Read-only, so that a class whose attributes have narrower types is one; `Any`, so that `save` may name its class.
+    @property
+    def id(self) -> str: ...  # noqa: D102 - above
+    @property
+    def types(self) -> tuple[type | str, ...]: ...  # noqa: D102 - above
 
-    def save(self, obj: object, folder: OutFolder) -> None:
+    def save(self, obj: Any, folder: OutFolder) -> None:
         """Put `obj` into `folder`.
 
         Raises:

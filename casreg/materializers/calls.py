@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -115,9 +116,18 @@ def no_materializer(obj: object) -> str:
     """What to say of an object of a class that nothing knows."""
     if isinstance(obj, type) or (callable(obj) and hasattr(obj, "__code__")):
         return (
-            f"{obj!r} is code, which is not stored; save its data, or allow pickle with `allow_pickle=True`"
+            f"{obj!r} is code, which is not stored; save its data, or allow pickle with `allow_pickle=True` (of "
+            "classes and functions pickle keeps only their names)"
         )
     name = dotted(type(obj))
+    if isinstance(obj, Iterator):
+        return f"a {name} can be read once only, so it is not stored; save `list(…)` of it"
+    if name.startswith("pandas."):
+        return (
+            f"there is no materializer for {name} yet; write it to a file and save the file's Path (`to_parquet` keeps "
+            "types), save its columns as numpy arrays, write a materializer "
+            f"and `registry.register_materializer({name!r}, 'my_module.MyMaterializer')`, or pass `allow_pickle=True`"
+        )
     return (
         f"nothing knows how to save a {name}; write a materializer for it and "
         f"`registry.register_materializer({name!r}, 'my_module.MyMaterializer')`, or pass `materializer=`, or "
@@ -156,6 +166,10 @@ def load_object(materializer: Materializer, folder: InFolder, cls: type | None =
         value = materializer.load(folder, cls)
     except (CasregError, MemoryError):
         raise
+    except ModuleNotFoundError as err:
+        raise MaterializationError(
+            f"the materializer {materializer.id!r} cannot load here: {err}; install it and load again"
+        ) from err
     except Exception as err:
         raise MaterializationError(
             f"the materializer {materializer.id!r} could not load the stored files: {type(err).__name__}: {err}"

@@ -64,8 +64,14 @@ class PythonPickle:
         try:
             return pickle.loads(folder.read(FILE), buffers=buffers)  # noqa: S301 - the caller allows it
         except Exception as err:  # whatever the object's own code raises
+            hint = (
+                "; it names what the script or notebook that saved it had defined: define that here as well, or save it "
+                "again from a module that both import"
+                if "__main__" in str(err)
+                else ""
+            )
             raise MaterializationError(
-                f"the stored pickle cannot be loaded: {type(err).__name__}: {err}"
+                f"the stored pickle cannot be loaded: {type(err).__name__}: {err}{hint}"
             ) from err
 
 

@@ -38,7 +38,7 @@ def materializer_from(given: MaterializerLike) -> Materializer:
             found = found()
         except TypeError as err:
             raise InvalidArgumentError(
-                f"{dotted(cast('type', given)) if isinstance(given, type) else given} cannot be made without "
+                f"{dotted(given) if isinstance(given, type) else given} cannot be made without "
                 f"arguments ({err}); pass an instance instead of the class"
             ) from err
     _check_shape(found)

@@ -259,7 +259,7 @@ class Refs:
         it again is harmless.
         """
         if not create:
-            raise ObjectNotFoundError(f"there is no {name}")
+            raise ObjectNotFoundError(f"there is no object {name!r}; `list_objects()` says what there is")
         failure: StorageError | None = None
         for trial in range(1, _CREATES + 1):
             ref = Ref.empty(name, self._pace.new_id())

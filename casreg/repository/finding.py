@@ -29,7 +29,9 @@ def select(repository: Repository, name: str, selector: Selector) -> tuple[Versi
 
     def ask(history: History | None) -> tuple[Version, Entry]:
         if history is None:
-            raise ObjectNotFoundError(f"there is no object {name!r} in {repository.backend.location}")
+            raise ObjectNotFoundError(
+                f"there is no object {name!r} in {repository.backend.location}; `list_objects()` says what there is"
+            )
         return history.select(selector)
 
     return repository.refs.ask(name, ask)

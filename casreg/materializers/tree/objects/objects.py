@@ -224,7 +224,13 @@ def _imported(name: str) -> type:
             return found
         break
     raise MaterializationError(
-        f"the trusted class {name!r} cannot be imported here; install or import its module"
+        f"the trusted class {name!r} cannot be imported here; "
+        + (
+            "it was defined in the script or notebook that saved it: define it here as well, or save it again from "
+            "a module that both import"
+            if name.startswith("__main__.")
+            else "install its module, or save it again from where the class is now"
+        )
     )
 
 
