@@ -16,11 +16,11 @@ def main() -> None:
     for number, one in enumerate(dicts):
         path = str(folder / f"{number}.json")
         if verb == "save":
-            with open(path, "xb", buffering=0) as stream:  # noqa: PTH123  (nothing that is not the write itself)
+            with open(path, "xb", buffering=0) as stream:
                 stream.write(json.dumps(one).encode())
                 os.fsync(stream.fileno())
         else:
-            with open(path, "rb", buffering=0) as stream:  # noqa: PTH123
+            with open(path, "rb", buffering=0) as stream:
                 if json.loads(stream.read()) != one:
                     raise SystemExit(f"{path} is not what was saved")
     print(json.dumps({"inside": time.perf_counter() - began}))

@@ -49,7 +49,7 @@ def test_an_empty_variable_is_not_set(
 
 def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     """`~/x` works where no shell expands it: in service files and containers."""
-    monkeypatch.setenv("CASREG_REGISTRY_DIR", os.path.join("~", "objects"))  # noqa: PTH118 - Path would do it
+    monkeypatch.setenv("CASREG_REGISTRY_DIR", os.path.join("~", "objects"))
     assert settings.registry_dir() == Path.home() / "objects"
 
 

@@ -1,4 +1,5 @@
 """The way out: packs → chunks → files. Every byte is verified before it is handed out."""
+
 from __future__ import annotations
 
 from casreg.fetch.folder import StoredFolder

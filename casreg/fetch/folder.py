@@ -61,7 +61,9 @@ class StoredFolder:
         size = self._entry(path).stream.size
         view = memoryview(buffer)
         if view.readonly or not view.c_contiguous or view.nbytes != size:
-            raise MaterializationError(f"{path!r} has {size} bytes, and the buffer is not a writable one of that size")
+            raise MaterializationError(
+                f"{path!r} has {size} bytes, and the buffer is not a writable one of that size"
+            )
         if size:
             self._reader.read_into(path, view.cast("B"))
 
@@ -107,4 +109,6 @@ def make_empty(folder: Path) -> None:
     except OSError as err:
         raise DestinationError(f"{folder} cannot be loaded into: {err.strerror or err}") from err
     if occupied is not None:
-        raise DestinationError(f"{folder} is not empty (it holds {occupied.name!r}); name an empty or a new folder")
+        raise DestinationError(
+            f"{folder} is not empty (it holds {occupied.name!r}); name an empty or a new folder"
+        )
