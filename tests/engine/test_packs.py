@@ -1,0 +1,161 @@
+"""Packs: what goes in comes out, each part names itself, and a name is used once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from casreg import codec
+from casreg.digest import Digest, digest_of
+from casreg.exceptions import CorruptError
+from casreg.packs import (
+    END_MAGIC,
+    FRAME,
+    HEADER,
+    MAGIC,
+    PACK_LIMIT,
+    RECORD,
+    TRAILER,
+    Frame,
+    PackBuilder,
+    check_header,
+    iterate_frames,
+    key_of,
+    open_frame,
+    parse_table,
+    read_trailer,
+    table_range,
+)
+from registry.lab import noise, text
+
+if TYPE_CHECKING:
+    from casreg.packs import SealedPack
+
+
+def build(chunks: list[bytes], buffer: bytearray | None = None) -> SealedPack:
+    """A pack of these chunks."""
+    builder = PackBuilder(bytearray() if buffer is None else buffer)
+    for chunk in chunks:
+        kind, stored = codec.encode(memoryview(chunk))
+        builder.append(digest_of(chunk), kind, stored, len(chunk))
+    return builder.seal()
+
+
+@settings(max_examples=60)
+@given(chunks=st.lists(st.binary(min_size=1, max_size=3_000), min_size=1, max_size=20, unique=True))
+def test_a_pack_reads_back(chunks: list[bytes]) -> None:
+    """By its table, and frame by frame without it, a pack gives every chunk that was put in, verified."""
+    sealed = build(chunks)
+    data = memoryview(bytes(sealed.data))
+    check_header(data[: HEADER.size], "it")
+    count, table_digest = read_trailer(data[-TRAILER.size :], "it")
+    assert (count, table_digest) == (len(chunks), sealed.ref.table_digest)
+    start, stop = table_range(sealed.ref)
+    table = parse_table(sealed.ref, data[start:stop])
+    assert table == sealed.table
+    frames = list(iterate_frames(data[HEADER.size : start], "it"))
+    assert [frame.digest for frame in frames] == [digest_of(chunk) for chunk in chunks]
+    for frame, chunk in zip(frames, chunks, strict=True):
+        assert bytes(open_frame(frame, digest_of(chunk), len(chunk), "it")) == chunk
+        located = table[digest_of(chunk)]
+        (only,) = iterate_frames(data[located.offset : located.offset + located.length], "it")
+        assert only.digest == frame.digest
+
+
+def test_the_name_is_the_digest_of_its_bytes() -> None:
+    """The key of a pack ends in the BLAKE3 of all its bytes, after the beginning of its smallest chunk digest."""
+    chunks = [noise(1_000, seed) for seed in range(5)]
+    sealed = build(chunks)
+    hook, _, name = sealed.ref.name.partition("-")
+    assert name == digest_of(sealed.data).hex()
+    assert hook == min(digest_of(chunk).hex() for chunk in chunks)[:16]
+    assert sealed.key == key_of(sealed.ref) == f"packs/{name[:2]}/{sealed.ref.name}"
+    assert sealed.ref.size == len(sealed.data)
+
+
+def test_each_sealing_gives_another_name() -> None:
+    """The same chunks in two packs have two names, and so do two sealings of one pack."""
+    chunks = [text(1_000)]
+    assert build(chunks).ref.name != build(chunks).ref.name
+    builder = PackBuilder(bytearray())
+    builder.append(digest_of(chunks[0]), codec.RAW, chunks[0], len(chunks[0]))
+    first = builder.seal()
+    copy = bytes(first.data)
+    first.data.release()
+    second = builder.seal()
+    assert second.ref.name != first.ref.name
+    assert len(second.data) == len(copy)
+    assert second.ref.table_digest == first.ref.table_digest
+
+
+def test_a_buffer_that_is_used_again() -> None:
+    """What an earlier, longer pack left in the buffer does not get into the next."""
+    buffer = bytearray()
+    long = build([noise(50_000)], buffer)
+    long.data.release()
+    short = build([b"tiny"], buffer)
+    assert len(short.data) == HEADER.size + FRAME.size + 4 + RECORD.size + TRAILER.size
+    assert bytes(short.data[-8:]) == END_MAGIC
+    assert bytes(short.data[:8]) == MAGIC
+    assert digest_of(short.data).hex() == short.ref.name.partition("-")[2]
+
+
+def test_a_pack_takes_no_more_than_its_limit() -> None:
+    """A pack is full before its frames would pass the limit; an empty one takes any chunk."""
+    builder = PackBuilder(bytearray())
+    assert builder.fits(10 * PACK_LIMIT)
+    builder.append(digest_of(b"x"), codec.RAW, b"x", 1)
+    room = PACK_LIMIT - builder.frames_end - FRAME.size
+    assert builder.fits(room)
+    assert not builder.fits(room + 1)
+    assert builder.count == 1
+
+
+@pytest.mark.parametrize("size", [0, 1, TRAILER.size - 1, TRAILER.size + 1])
+def test_a_trailer_of_another_size(size: int) -> None:
+    """What is too short or too long to be a trailer is damage that names the file."""
+    with pytest.raises(CorruptError, match="packs/it"):
+        read_trailer(bytes(size), "packs/it")
+
+
+@pytest.mark.parametrize("header", [b"", bytes(32), MAGIC + b"\1" + bytes(23), MAGIC[:-1] + b"2" + bytes(24)])
+def test_a_header_that_is_none(header: bytes) -> None:
+    """A header that is missing, of something else, encrypted, or of another format is damage that names the file."""
+    with pytest.raises(CorruptError, match="packs/it"):
+        check_header(header, "packs/it")
+
+
+def test_frames_that_do_not_fill() -> None:
+    """Frames that end early or have something behind them are damage."""
+    sealed = build([noise(500, 1), noise(500, 2)])
+    start, _ = table_range(sealed.ref)
+    frames = bytes(sealed.data[HEADER.size : start])
+    for cut in (1, 43, 44, 100, len(frames) - 1):
+        with pytest.raises(CorruptError, match="packs/it"):
+            list(iterate_frames(memoryview(frames[:cut]), "packs/it"))
+    with pytest.raises(CorruptError, match="packs/it"):
+        list(iterate_frames(memoryview(frames + b"x"), "packs/it"))
+
+
+@pytest.mark.parametrize("wrong", ["digest", "size", "bytes", "codec", "other"])
+def test_a_frame_that_is_not_the_chunk(wrong: str) -> None:
+    """Whatever of a frame is not as the content says, its bytes are not handed out; pack and chunk are named."""
+    chunk = text(2_000)
+    kind, stored = codec.encode(memoryview(chunk))
+    body = bytearray(stored)
+    frame = Frame(digest_of(chunk), kind, memoryview(body), len(chunk))
+    other = Digest(bytes(32))
+    if wrong == "digest":
+        frame = frame._replace(digest=other)
+    elif wrong == "size":
+        frame = frame._replace(size=1_999)
+    elif wrong == "bytes":
+        body[20] ^= 1
+    elif wrong == "codec":
+        frame = frame._replace(codec=codec.RAW)
+    else:
+        frame = frame._replace(stored=memoryview(bytes(codec.encode(memoryview(text(2_000, 5)))[1])))
+    with pytest.raises(CorruptError, match=rf"packs/it: chunk {digest_of(chunk).hex()} is damaged"):
+        open_frame(frame, digest_of(chunk), len(chunk), "packs/it")
