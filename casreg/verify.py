@@ -1,6 +1,6 @@
 """Verification: does everything that a ref reaches exist, and is every byte what was written?
 
-First `survey` reads refs, manifests and segments: the structure. Then `check_packs` reads every byte of the packs that
+First `survey` reads refs, manifests, lists and tables: the structure, and that it fits together. Then `check_packs` reads every byte of the packs that
 versions need. Both only read. What they find names the file and the versions that it touches.
 """
 
@@ -14,7 +14,7 @@ from blake3 import blake3
 
 from casreg.digest import Digest
 from casreg.exceptions import CasregError, CorruptError, NotFound
-from casreg.keys import REFS, name_of_ref_key
+from casreg.keys import REFS, manifest_key, name_of_ref_key
 from casreg.packs import (
     HEADER,
     TRAILER,
@@ -24,13 +24,15 @@ from casreg.packs import (
     open_frame,
     parse_table,
     read_trailer,
+    table_range,
 )
 from casreg.repository.finding import checked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from casreg.model import PackRef
+    from casreg.model import Manifest, PackRef
+    from casreg.packs import Located
     from casreg.repository import Repository
 
 _STEP: Final = 8 * 1024 * 1024
@@ -94,16 +96,51 @@ def survey(repository: Repository) -> Survey:
             label = f"{name}@{version}"
             try:
                 manifest = checked(repository.manifest(entry.manifest), entry, name, version)
-                reader = repository.reader(manifest, name)
-                for path in [entry.path for entry in reader.entries if not entry.folder]:
-                    reader.chunks(path)
+                check_placement(repository, manifest, name)
             except CasregError as err:
-                found.damage.append(Damage(f"manifests/…/{entry.manifest.hex()}", str(err), (label,)))
+                found.damage.append(Damage(manifest_key(entry.manifest), str(err), (label,)))
                 continue
             for pack in manifest.placement.packs:
                 found.packs[pack].append(label)
     packs = {pack: tuple(labels) for pack, labels in found.packs.items()}
     return Survey(found.versions, packs, tuple(found.damage))
+
+
+def check_placement(repository: Repository, manifest: Manifest, name: str) -> None:
+    """See that the runs of a version lead to the frames of its chunks, as the tables of the packs have them.
+
+    Its tree and chunk lists are read on the way, and so are verified.
+
+    Raises:
+        CorruptError: They do not, or a table, a list or the tree is damaged.
+        StorageError: Something cannot be read.
+    """
+    reader = repository.reader(manifest, name)
+    chunks = [chunk for entry in reader.entries if not entry.folder for chunk in reader.chunks(entry.path)]
+    if manifest.placement.inline:
+        return
+    runs = manifest.placement.runs.get("data", ())
+    if sum(run.chunks for run in runs) != len(chunks):
+        raise CorruptError(f"{manifest_key(manifest.digest)}: its runs have not as many chunks as its files")
+    tables = [_table(repository, pack) for pack in manifest.placement.packs]
+    for run in runs:
+        position = run.offset
+        for chunk in chunks[run.first : run.first + run.chunks]:
+            located = tables[run.pack].get(chunk.digest)
+            if located is None or (located.offset, located.size) != (position, chunk.size):
+                raise CorruptError(
+                    f"{manifest_key(manifest.digest)}: its placement does not lead to chunk {chunk.digest.hex()}"
+                )
+            position += located.length
+        if position != run.offset + run.length:
+            raise CorruptError(f"{manifest_key(manifest.digest)}: a run has another length than its frames")
+
+
+def _table(repository: Repository, pack: PackRef) -> Mapping[Digest, Located]:
+    try:
+        return parse_table(pack, repository.backend.get(key_of(pack), *table_range(pack)).data)
+    except NotFound as err:
+        raise CorruptError(f"{key_of(pack)} is missing. Another copy of the registry can heal it.") from err
 
 
 def check_packs(repository: Repository, surveyed: Survey) -> Iterator[Damage]:
@@ -128,6 +165,8 @@ def check_pack(repository: Repository, pack: PackRef) -> None:
     try:
         for start in range(0, pack.size, _STEP):
             piece = repository.backend.get(key, start, min(start + _STEP, pack.size)).data
+            if not piece:
+                break
             hasher.update(piece)
             data += piece
     except NotFound as err:

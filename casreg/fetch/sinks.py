@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 from bisect import bisect_right
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from casreg.model import Chunk, Entry
 
+_NOT_ON_WINDOWS = re.compile(r'[<>:"|?*\x00-\x1f]|[. ]$')
 _GATHER = 512  # buffers in one call; POSIX allows 1,024
 
 
@@ -90,7 +92,7 @@ class Tree:
         Raises:
             DestinationError: It exists, or cannot be made.
         """
-        path = os.path.join(self._root, *entry.path.split("/"))
+        path = self._place(entry.path)
         flags = (
             os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
         )
@@ -117,13 +119,20 @@ class Tree:
         """The error to raise when a file or folder cannot be written."""
         return DestinationError(f"{path!r} cannot be written below {self._root}: {err.strerror or err}")
 
+    def _place(self, path: str) -> str:
+        parts = path.split("/")
+        if os.name == "nt" and any(_NOT_ON_WINDOWS.search(part) for part in parts):
+            # There `9:30.txt` is a stream of the file `9`, and `a.` is `a`.
+            raise DestinationError(f"{path!r} cannot be a path on Windows: load it on another system")
+        return os.path.join(self._root, *parts)
+
     def _make_folder(self, path: str) -> None:
         if path in self._folders or not path:
             return
         parent = path.rpartition("/")[0]
         self._make_folder(parent)
         try:
-            os.mkdir(os.path.join(self._root, *path.split("/")))
+            os.mkdir(self._place(path))
         except OSError as err:
             raise self.failed(path, err) from err
         self._folders.add(path)
