@@ -177,7 +177,7 @@ def _vacant(folder: Path) -> Path:
         folder = folder.resolve()
         folder.parent.mkdir(parents=True, exist_ok=True)
         occupied = next(iter(folder.iterdir()), None)
-        fixed = folder == Path.cwd() or folder.is_mount()
+        fixed = folder == Path.cwd() or os.path.ismount(folder)
     except FileNotFoundError:
         return folder
     except NotADirectoryError as err:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from casreg.model import Chunk, Entry
 
+_WINDOWS = os.name == "nt"
 _NOT_ON_WINDOWS = re.compile(r'[<>:"|?*\x00-\x1f]|[. ]$')
 _GATHER = 512  # buffers in one call; POSIX allows 1,024
 
@@ -121,7 +122,7 @@ class Tree:
 
     def _place(self, path: str) -> str:
         parts = path.split("/")
-        if os.name == "nt" and any(_NOT_ON_WINDOWS.search(part) for part in parts):
+        if _WINDOWS and any(_NOT_ON_WINDOWS.search(part) for part in parts):
             # There `9:30.txt` is a stream of the file `9`, and `a.` is `a`.
             raise DestinationError(f"{path!r} cannot be a path on Windows: load it on another system")
         return os.path.join(self._root, *parts)
