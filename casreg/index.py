@@ -202,7 +202,7 @@ class Index:
         """Whether this writer may delete. If not, merging would only make the index larger, each time by all it has."""
         if self._may_merge is None:
             try:
-                self._backend.delete([f"{PREFIX}{secrets.token_hex(32)}"])  # there is no such file
+                self._backend.delete([f"{PREFIX}{'0' * 64}"])  # there is no such file
                 self._may_merge = True
             except StoragePermissionError:
                 self._may_merge = False

@@ -120,7 +120,7 @@ class FileSource:
         """`stat` is the state of the file that is to be saved."""
         self._path = path
         self._stat = stat
-        self._fd = -1
+        self._held: list[int] = []  # the open file; taken out by whoever closes it, in one step
         self.known = known
         self.size = stat.size
 
@@ -136,7 +136,7 @@ class FileSource:
         if 0 < young <= _TICK_NS:
             time.sleep(young / 1e9)
         try:
-            self._fd = os.open(self._path, _FLAGS)
+            self._held.append(os.open(self._path, _FLAGS))
         except FileNotFoundError as err:
             raise SourceNotFoundError(
                 f"{self._path} was removed while it was being saved; nothing was saved"
@@ -156,7 +156,7 @@ class FileSource:
         filled = 0
         try:
             while filled < len(target):
-                count = _read_at(self._fd, target[filled:], start + filled)
+                count = _read_at(self._fd(), target[filled:], start + filled)
                 if not count:
                     raise self._changed()
                 filled += count
@@ -172,7 +172,7 @@ class FileSource:
             SourceError: It holds more than the file system says.
         """
         try:
-            more = _read_at(self._fd, memoryview(bytearray(1)), self.size)
+            more = _read_at(self._fd(), memoryview(bytearray(1)), self.size)
             self._check()
             if more:
                 raise SourceError(
@@ -186,13 +186,24 @@ class FileSource:
 
     def abandon(self) -> None:
         """Close without a check."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
+        # After an interrupted save two threads may come here at once. A number that is closed twice may be another
+        # file's the second time.
+        while True:
+            try:
+                fd = self._held.pop()
+            except IndexError:
+                return
             os.close(fd)
 
     def _check(self) -> None:
-        if stat_of(os.fstat(self._fd)) != self._stat:
+        if stat_of(os.fstat(self._fd())) != self._stat:
             raise self._changed()
+
+    def _fd(self) -> int:
+        try:
+            return self._held[-1]
+        except IndexError as err:
+            raise SourceError(f"{self._path} was let go while it was read: the save was interrupted") from err
 
     def _changed(self) -> SourceChangedError:
         return SourceChangedError(
