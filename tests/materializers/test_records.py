@@ -186,6 +186,35 @@ def test_a_computed_cache_is_left_out_and_other_attributes_are_refused() -> None
         round_trip(value, table(), table())
 
 
+def test_a_dataclass_that_is_also_a_container_is_refused() -> None:
+    """Its own content is in no field, and would be lost."""
+
+    @dataclasses.dataclass
+    class Bag(dict):  # type: ignore[type-arg]
+        name: str = ""
+
+    bag = Bag("x")
+    bag["lost"] = 1
+    found = ClassTable()
+    found.register(Bag)
+    with pytest.raises(NoMaterializerError, match="also a dict"):
+        round_trip([bag], found, found)
+
+
+def test_arrays_inside_a_set_are_refused() -> None:
+    """Files are numbered in the order of the value, and a set has none that is the same in every process."""
+
+    @dataclasses.dataclass(frozen=True, eq=False)
+    class Sample:
+        data: Any
+
+    found = ClassTable()
+    found.register(Sample)
+    for data in (np.zeros(3), bytes(5000)):
+        with pytest.raises(NoMaterializerError, match="a set have no stable order"):
+            round_trip({Sample(data)}, found, found)
+
+
 def test_only_value_classes_can_be_registered() -> None:
     """A class whose values have hidden state needs a materializer."""
     with pytest.raises(InvalidArgumentError, match="register_materializer"):
