@@ -62,6 +62,15 @@ class RefusesTooLate(MemoryBackend):
             raise
 
 
+class LosesRaces(MemoryBackend):
+    """Refuses a second create, unless both come at once: a check and a write that are two steps."""
+
+    def create(self, key: str, data: Buffer, *, durable: bool = True) -> Token:
+        if key.endswith("-race"):
+            super().delete([key])
+        return super().create(key, data, durable=durable)
+
+
 class RefusesAll(MemoryBackend):
     """Refuses every create."""
 
@@ -76,7 +85,7 @@ class NoDelete(MemoryBackend):
         raise StoragePermissionError("you may not")
 
 
-@pytest.mark.parametrize("kind", [IgnoresCreate, IgnoresSwap, RefusesTooLate, RefusesAll])
+@pytest.mark.parametrize("kind", [IgnoresCreate, IgnoresSwap, RefusesTooLate, LosesRaces, RefusesAll])
 def test_a_storage_without_conditions_is_refused(kind: type[MemoryBackend]) -> None:
     """A storage that ignores a condition gets nothing but the probe, and that is removed; reading still works."""
     place = kind()

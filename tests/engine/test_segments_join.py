@@ -13,17 +13,17 @@ from hypothesis import given, settings, strategies as st
 from casreg import chunker
 from casreg.backends.memory import MemoryBackend
 from casreg.chunker import MAX_CHUNK, MIN_CHUNK, cut, cut_first, cut_segment, resynchronise
-from casreg.digest import digest_of
+from casreg.digest import Digest, digest_of
 from casreg.ingest import pipeline, segments
 from casreg.ingest.packing import Packing
 from casreg.ingest.sources import MemorySource
 from casreg.model import Chunk
+from casreg.packs import HEADER, TRAILER, iterate_frames, open_frame
 from registry.lab import noise, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from casreg.digest import Digest
     from casreg.ingest.packing import Place
 
 
@@ -50,11 +50,23 @@ def _scaled(segment: int, workers: int) -> Iterator[None]:
 
 
 def _run(datas: Sequence[bytes]) -> list[list[Chunk]]:
-    packing = Packing(MemoryBackend(), Nothing(), sum(map(len, datas)))
+    """The chunks of these sources, after it was seen that each is stored once, under the digest of its bytes."""
+    place = MemoryBackend()
+    packing = Packing(place, Nothing(), sum(map(len, datas)))
     try:
-        return pipeline.run([MemorySource([data]) for data in datas], packing, lambda tally: None)
+        chunks = pipeline.run([MemorySource([data]) for data in datas], packing, lambda tally: None)
+        packing.finish()
     finally:
         packing.close()
+    stored: list[Digest] = []
+    for sealed in packing.written:
+        data = memoryview(place.get(sealed.key).data)
+        frames = data[HEADER.size : len(data) - TRAILER.size - sealed.ref.table_size]
+        for frame in iterate_frames(frames, sealed.key):
+            open_frame(frame, Digest(frame.digest), frame.size, sealed.key)
+            stored.append(Digest(frame.digest))
+    assert sorted(stored) == sorted({chunk.digest for held in chunks for chunk in held})
+    return chunks
 
 
 def _sequential(data: bytes) -> list[Chunk]:
@@ -102,6 +114,15 @@ def test_many_sources_at_once(datas: list[bytes], segment: int, small: int) -> N
         patch.setattr(segments, "_BATCH_BYTES", segment // 2)
         patch.setattr(pipeline, "SCRATCH", 2 * segment + 1024)
         assert _run(datas) == [_sequential(data) for data in datas]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_hundreds_of_segments(workers: int) -> None:
+    """Buffers that are used again and again never hold two segments at once."""
+    data = noise(700_000) + text(300_000)
+    with _scaled(2_048, workers):
+        for _ in range(3):
+            assert _run([data]) == [_sequential(data)]
 
 
 @pytest.mark.parametrize("kind", ["noise", "text", "zeros", "pattern", "mixed"])

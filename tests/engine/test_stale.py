@@ -11,6 +11,7 @@ from casreg.backends.memory import MemoryBackend
 from casreg.exceptions import CommitConflictError, Conflict, NotFound, ObjectNotFoundError
 from casreg.head import (
     INITIAL,
+    KEPT_VERDICTS,
     Head,
     close,
     condemn,
@@ -259,6 +260,28 @@ def test_packs_that_are_collected_while_a_save_runs(
     if hook.do is not None:
         pytest.skip("this save makes no such call")
     assert not used_by(place, name) & set(deleted)
+    assert Registry(place).load(name) == DATA
+    check(place)
+
+
+@pytest.mark.parametrize("name", ["thing", "other"])
+@pytest.mark.parametrize(("method", "prefix", "before"), BEFORE_THE_COMMIT)
+def test_packs_that_were_collected_long_ago(method: str, prefix: str, before: bool, name: str) -> None:
+    """If so many runs went by since a pack was seen that its verdict is forgotten, the pack is looked for again."""
+    place = MemoryBackend()
+    Registry(place).save("thing", DATA)
+    Registry(place).delete("thing")
+    old = packs_of(place)
+
+    def go(_: str) -> None:
+        assert set(Collector(place).collect(old)) == old
+        for _run in range(KEPT_VERDICTS):
+            Collector(place).collect([])
+
+    hook = Hook(place, method, prefix, go, before=before)
+    Registry(hook).save(name, DATA)
+    assert hook.do is None
+    assert not used_by(place, name) & old
     assert Registry(place).load(name) == DATA
     check(place)
 
