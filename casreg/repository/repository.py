@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from casreg.fetch import VersionReader
 from casreg.index import Index
@@ -14,23 +14,15 @@ from casreg.refs import Refs
 from casreg.repository import saving
 from casreg.repository.probe import ensure_marker
 from casreg.tables import Tables
-from casreg.threads import Threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from concurrent.futures import Future
-
     from casreg.backends.base import Backend
     from casreg.digest import Digest
-    from casreg.head import RunId
     from casreg.marker import Marker
     from casreg.model import Manifest
     from casreg.progress import ProgressCallback
 
-_T = TypeVar("_T")
-
 _MANIFESTS: Final = 64
-_THREADS: Final = 8
 
 
 class Repository:
@@ -42,11 +34,8 @@ class Repository:
         self.refs = Refs(backend)
         self.index = Index(backend)
         self.tables = Tables(backend)
-        self.sighted: RunId | None = None
-        """Id of a head that was read here, if any was: what is written from now on is seen after that reading."""
         self._lock = threading.Lock()
         self._marker: Marker | None = None
-        self._threads: Threads | None = None
         self._manifests = lru_cache(maxsize=_MANIFESTS)(self._read_manifest)
 
     def marker(self) -> Marker:
@@ -73,13 +62,6 @@ class Repository:
             StorageError: It cannot be read.
         """
         return self._manifests(digest)
-
-    def background(self, work: Callable[[], _T]) -> Future[_T]:
-        """Do a short piece of I/O on another thread, while the caller does the next."""
-        with self._lock:
-            if self._threads is None:
-                self._threads = Threads(_THREADS, "casreg-repository")
-        return self._threads.submit(work)
 
     def reader(
         self, manifest: Manifest, name: str, progress: ProgressCallback | None = None

@@ -8,7 +8,6 @@ again or stored again under a fresh name.
 from __future__ import annotations
 
 import logging
-from concurrent.futures import wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -45,7 +44,6 @@ from casreg.versions import Version, next_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
-    from concurrent.futures import Future
     from pathlib import Path
 
     from casreg.backends.base import Backend
@@ -195,7 +193,7 @@ class _Lazy:
         if self._found is None:
             # The head is read before anything is seen, so that the sighting counts for what comes after it.
             fence = self._repository.refs.fences.read()
-            self.head = self._repository.sighted = fence.head.id
+            self.head = fence.head.id
             near = _packs_of_latest(self._repository, self._name)
             self._found = Duplicates(
                 self._repository.tables,
@@ -248,9 +246,6 @@ class _Commit:
         self._metadata_line = metadata_line
         self._data, self._content = identities(self._data_line, metadata_line)
         self._written: _Written | None = None
-        self._under_way: Future[_Written] | None = None
-        # A head that was read before anything of what follows is written, if any was.
-        self._before = repository.sighted
         self._saved: Saved | None = None
         self.seen: dict[str, RunId] = {}
         own = {sealed.ref.name for sealed in ingested.written}
@@ -261,16 +256,9 @@ class _Commit:
                 self.seen[key_of(pack)] = seen
 
     def run(self) -> Saved:
-        if self._before is not None and self._draft.version is None and not self._draft.single:
-            # There will be a new version in any case: its manifest goes up while the ref and the head are read. That it
-            # was acknowledged after that head was read proves nothing: it may have landed, and been collected, long
-            # before. So it counts as seen under a head that was read before it was sent.
-            self._under_way = self._repository.background(self._write_manifest)
-        try:
-            self._repository.refs.commit(self._draft.name, self._change)
-        finally:
-            if self._under_way is not None:
-                wait([self._under_way])
+        # The manifest goes up after the ref and the head were read, and not beside that: on a local disk the thread
+        # costs more than it saves (2.3 to 5.4 ms a small save against 2.1 to 2.9).
+        self._repository.refs.commit(self._draft.name, self._change)
         assert self._saved is not None
         return self._saved
 
@@ -287,7 +275,6 @@ class _Commit:
             )
         if living is None and not (draft.mutable or draft.single):
             self._check_unused(history, version)
-        self._repository.sighted = attempt.fence.head.id
         written = self._proved(attempt.fence)
         entry = Entry(
             manifest=written.manifest,
@@ -355,18 +342,10 @@ class _Commit:
             for pack in gone:  # all of them: another round must not meet the next one
                 self._repository.tables.forget(pack.name)
             raise _StaleError
-        under_way, self._under_way = self._under_way, None
-        if under_way is not None:
-            assert self._before is not None
-            self._written = under_way.result()
-            self._see(self._written, self._before)
         if self._written is None or not all(self._usable(key, fence) for key in self._written.keys):
             self._written = self._write_manifest()
-            self._see(self._written, fence.head.id)
+            self.seen.update((key, fence.head.id) for key in self._written.keys)
         return self._written
-
-    def _see(self, written: _Written, head: RunId) -> None:
-        self.seen.update((key, head) for key in written.keys)
 
     def _usable(self, key: str, fence: Fence) -> bool:
         answer = fence.reuse(key, self.seen.get(key))
