@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import weakref
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -281,14 +282,23 @@ class Registry:
 
         Raises:
             ObjectNotFoundError: There is no such object or version.
-            InvalidNameError, InvalidVersionError: What was given is wrong.
+            InvalidNameError, InvalidVersionError, InvalidArgumentError: What was given is wrong.
             CorruptError: Its ref or manifest is damaged.
             StorageError: It cannot be read.
         """
         if name is None:
-            return {one: self.info(one) for one in self.list_objects()}
+            return self._info_of_all(version)
         name, selector = self._load_key(name, version)
         return describe(self._repository, name, selector)
+
+    def _info_of_all(self, version: str | None) -> dict[str, Any]:
+        if version is not None:
+            raise InvalidArgumentError(f"version={version!r} needs a name: info('my:model', {version!r})")
+        found: dict[str, Any] = {}
+        for name in self.list_objects():
+            with suppress(ObjectNotFoundError):  # deleted since it was listed
+                found[name] = self.info(name)
+        return found
 
     def list_objects(self) -> list[str]:
         """The names that have at least one version, sorted.

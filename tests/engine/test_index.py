@@ -206,12 +206,12 @@ def test_who_may_not_delete_does_not_merge() -> None:
 def test_files_of_others_are_left_alone() -> None:
     """A file that is no index is not used, not merged and not removed."""
     place = MemoryBackend()
-    place.create(f"{PREFIX}{'0' * 64}", b"something else")
+    place.create(f"{PREFIX}{'f' * 64}", b"something else")
     place.create(f"{PREFIX}readme", b"")
     index = Index(place)
     for number in range(5):
         index.add([(pack(number), chunks(number, 20))])
-    assert place.get(f"{PREFIX}{'0' * 64}").data == b"something else"
+    assert place.get(f"{PREFIX}{'f' * 64}").data == b"something else"
     assert place.get(f"{PREFIX}readme").data == b""
     assert set(found(Index(place), chunks(3, 20))) == set(chunks(3, 20))
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import enum
 import re
+import threading
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
@@ -12,7 +15,9 @@ import pytest
 
 from casreg.exceptions import (
     InvalidArgumentError,
+    NoMaterializerError,
     ObjectNotFoundError,
+    UnknownClassError,
     UntrustedError,
     VersionConflictError,
 )
@@ -577,3 +582,101 @@ def test_a_callback_stops_a_load_of_a_path(registry: Registry, tmp_path: Path) -
     with pytest.raises(BrokenPipeError):
         registry.load("thing", into=tmp_path / "out" / "place", progress=stop)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_reports_come_from_the_calling_thread(registry: Registry) -> None:
+    """The callback is called by the thread that saves or loads, however many threads do the work."""
+    threads = set()
+
+    def note(_: Progress) -> None:
+        threads.add(threading.get_ident())
+
+    registry.save("thing", text(30_000_000), progress=note)
+    registry.load("thing", progress=note)
+    assert threads == {threading.get_ident()}
+
+
+# ---------------------------------------------------------------------------------------------- classes
+
+
+@dataclasses.dataclass
+class Point:
+    """A value whose class has to be known where it is loaded."""
+
+    x: int
+    y: tuple[int, ...] = ()
+
+
+class Colour(enum.Enum):
+    """Another."""
+
+    RED = "red"
+    BLUE = "blue"
+
+
+def test_registered_classes(registry: Registry, backend: Backend) -> None:
+    """Values of registered classes are saved and loaded; a Registry that does not know them says what to write."""
+    registry.register_class(Point)
+    registry.register_class(Colour, "colour")
+    value = {"points": [Point(1), Point(2, (3, 4))], "colour": Colour.BLUE}
+    registry.save("thing", value)
+    assert registry.load("thing") == value
+    with pytest.raises(UnknownClassError, match="register_class"):
+        Registry(backend).load("thing")
+    other = Registry(backend)
+    other.register_class(Point)
+    other.register_class(Colour, "colour")
+    assert other.load("thing") == value
+
+
+def test_the_class_of_the_result(registry: Registry, backend: Backend) -> None:
+    """`as_=` gives the class of the result where it is not registered."""
+    registry.register_class(Point)
+    registry.save("thing", Point(5, (6,)))
+    assert Registry(backend).load("thing", as_=Point) == Point(5, (6,))
+
+
+def test_what_cannot_be_loaded_again_is_not_saved(registry: Registry, backend: Backend) -> None:
+    """A value of a class that nobody registered is refused with the line to write, and nothing is stored."""
+    with pytest.raises(NoMaterializerError, match="register_class"):
+        registry.save("thing", Point(1))
+    assert snapshot(backend) == {}
+
+
+class Settings:
+    """Only trusted, its attributes are stored."""
+
+    def __init__(self, depth: int) -> None:
+        self.depth = depth
+
+
+@pytest.mark.parametrize("by", ["registry", "call"])
+def test_trusted_types(backend: Backend, by: str) -> None:
+    """A type that the caller trusts is stored by its attributes, and loaded by whoever trusts it too."""
+    name = f"{Settings.__module__}.{Settings.__qualname__}"
+    if by == "registry":
+        registry = Registry(backend, trusted=[name])
+        registry.save("thing", Settings(3))
+        found = registry.load("thing")
+    else:
+        registry = Registry(backend)
+        with pytest.raises(NoMaterializerError, match="trusted="):
+            registry.save("thing", Settings(3))
+        registry.save("thing", Settings(3), trusted=[name])
+        found = registry.load("thing", trusted=[name])
+    assert isinstance(found, Settings)
+    assert found.depth == 3
+    with pytest.raises(UntrustedError):
+        Registry(backend).load("thing")
+
+
+def test_info_while_others_delete(
+    registry: Registry, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`info()` leaves out a name that is deleted between the listing and the asking."""
+    registry.save("a", 1)
+    registry.save("b", 2)
+    names = registry.list_objects()
+    monkeypatch.setattr(registry, "list_objects", lambda: names)
+    Registry(backend).delete("a")
+    assert set(registry.info()) == {"b"}

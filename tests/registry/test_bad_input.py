@@ -109,6 +109,7 @@ def _mistakes() -> dict[str, Mistake]:
         "load-missing-tag": Mistake(lambda r: r.load("thing@dev"), ObjectNotFoundError, "prod"),
         "load-empty-range": Mistake(lambda r: r.load("thing", ">=2,<3"), ObjectNotFoundError, ">=2,<3"),
         "info-missing": Mistake(lambda r: r.info("other"), ObjectNotFoundError, "other"),
+        "info-version": Mistake(lambda r: r.info(version="1.0.0"), InvalidArgumentError, "1.0.0"),
         "delete-missing": Mistake(lambda r: r.delete("other"), ObjectNotFoundError, "other"),
         "delete-missing-version": Mistake(lambda r: r.delete("thing@9"), ObjectNotFoundError, "9.0.0"),
         "undelete-missing": Mistake(lambda r: r.undelete("other@1"), ObjectNotFoundError, "other"),
