@@ -309,6 +309,29 @@ def test_a_damaged_ref_is_not_overwritten(pristine: dict[str, bytes]) -> None:
         assert place.get(key).data == damaged
 
 
+def test_a_damaged_head_stops_writers_only(pristine: dict[str, bytes]) -> None:
+    """What adds to a ref needs the collector's head: if that is damaged it says so. Reading and deleting go on."""
+    from casreg.head import INITIAL, dump_head
+
+    good = dump_head(INITIAL)
+    for at in range(0, len(good), 3):
+        bad = bytearray(good)
+        bad[at] ^= 2
+        registry = Registry(_place({**pristine, "gc/head": bytes(bad)}))
+        adders: list[Callable[[], object]] = [
+            lambda r=registry: r.save("small", 5),  # type: ignore[misc]
+            lambda r=registry: r.save("new", NEW),  # type: ignore[misc]
+            lambda r=registry: r.tag("small", "x"),  # type: ignore[misc]
+            lambda r=registry: r.undelete("deleted@1.0.1"),  # type: ignore[misc]
+        ]
+        for add in adders:
+            with pytest.raises(CorruptError, match="gc/head"):
+                add()
+        assert registry.load("small") == OBJECTS["small"]
+        assert registry.delete("small") == ["1.0.0"]
+        assert registry.list_objects() == sorted(set(EXPECTED) - {"small"})
+
+
 def test_errors_of_storage_are_not_damage(pristine: dict[str, bytes]) -> None:
     """A storage that fails is a `StorageError`: nothing is called damaged because it could not be read."""
     from casreg.testing.faults import Fault, FaultBackend, FaultKind
