@@ -161,6 +161,9 @@ class Packing:
             threads.shutdown(wait=True, cancel_futures=True)
 
     def _begin(self) -> None:
+        # The buffer of a pack that has been written meanwhile is warm: fresh memory costs more than what goes into it.
+        while self._in_flight and self._in_flight[0][2].done():
+            self._wait()
         self._buffer = self._buffers.pop() if self._buffers else bytearray(self._room)
         self._builder = PackBuilder(self._buffer)
         self._open = len(self._packs)
