@@ -21,6 +21,7 @@ from registry.lab import noise, text
 if TYPE_CHECKING:
     from casreg.backends.base import Object
     from casreg.model import Content
+    from casreg.progress import Progress
 
 
 class Gate:
@@ -180,6 +181,15 @@ def test_files_may_be_read_in_any_order(size: int) -> None:
     value = {f"f{number}/x": noise(size + number, number) for number in range(5)} | {"zero": b""}
     registry.save("thing", value, materializer=Picky())
     assert registry.load("thing", materializer=Picky()) == value
+
+
+def test_what_is_read_twice_is_reported_once() -> None:
+    """However often a materializer reads its files, progress does not pass the total."""
+    registry = Registry(MemoryBackend())
+    registry.save("thing", {"a": noise(200_000), "b": b"x"}, materializer=Picky())
+    reports: list[Progress] = []
+    registry.load("thing", materializer=Picky(), progress=reports.append)
+    assert max(report.done for report in reports) == reports[-1].done == reports[-1].total == 200_001
 
 
 class Wrong(Picky):

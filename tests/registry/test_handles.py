@@ -292,3 +292,24 @@ def test_saving_at_the_end_of_a_process(tmp_path: Path, fresh_python: FreshPytho
     (tmp_path / "big").write_bytes(text(60_000_000))
     assert fresh_python(AT_THE_END, str(tmp_path / "place"), str(tmp_path / "big"), kind) == "done\n"
     assert len(Registry(tmp_path / "place").list_objects()) == 2
+
+
+FORKS = """
+import os, sys
+from casreg import Registry
+registry = Registry(sys.argv[1])
+loaded = registry.load('thing')
+child = os.fork()
+if child == 0:
+    sys.exit(0)  # runs what is to be done at the end of a process
+os.waitpid(child, 0)
+print(loaded.is_file())
+"""
+
+
+@needs_fork
+def test_a_child_that_ends_takes_nothing_away(tmp_path: Path, fresh_python: FreshPython) -> None:
+    """A forked child that ends as processes do leaves what its parent has loaded."""
+    (tmp_path / "file").write_bytes(b"x" * 50_000)
+    Registry(tmp_path / "place").save("thing", tmp_path / "file")
+    assert fresh_python(FORKS, str(tmp_path / "place")) == "True\n"
