@@ -257,3 +257,42 @@ def test_the_first_save_of_many_processes(tmp_path: Path) -> None:
         assert saver.returncode == 0
     assert Registry(tmp_path / "place").list_objects() == [f"own:{n}" for n in range(4)]
     assert not list(LocalBackend(tmp_path / "place").list("probe/"))
+
+
+INTERRUPTED = """
+import sys
+from casreg import Registry
+registry = Registry(sys.argv[1])
+data = __import__('random').Random(1).randbytes(150_000_000)
+registry.save('thing', 1)
+try:
+    print('ready', flush=True)
+    while True:
+        registry.save('thing', data)
+        data = b'x' + data  # not quite the same
+except KeyboardInterrupt:
+    print('interrupted', flush=True)
+print(registry.save('after', 1), registry.load('after'), flush=True)
+"""
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.3])
+def test_an_interrupted_save(tmp_path: Path, delay: float) -> None:
+    """Control-C ends a save soon, is not swallowed, commits nothing half, and the same Registry goes on."""
+    place = tmp_path / "place"
+    saver = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(place)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert saver.stdout is not None
+    assert saver.stdout.readline() == "ready\n"
+    time.sleep(delay)
+    saver.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    said, errors = saver.communicate(timeout=60)
+    assert said == "interrupted\n1.0.0 1\n", errors
+    assert errors == ""
+    assert time.monotonic() - began < 20
+    _check(place, ["thing 1.0.0", "after 1.0.0"])
