@@ -296,3 +296,28 @@ def test_an_interrupted_save(tmp_path: Path, delay: float) -> None:
     assert errors == ""
     assert time.monotonic() - began < 20
     _check(place, ["thing 1.0.0", "after 1.0.0"])
+
+
+MANY = """
+import random, sys
+from casreg import Registry
+registry = Registry(sys.argv[1])
+draw = random.Random(int(sys.argv[2]))
+for number in range(15):
+    registry.save(f'object:{sys.argv[2]}:{number}', draw.randbytes(100_000))
+"""
+
+
+def test_the_index_of_many_processes_is_exact(tmp_path: Path) -> None:
+    """After several processes saved at once, and merged the index under each other's feet, no chunk is missing."""
+    place = tmp_path / "place"
+    savers = [subprocess.Popen([sys.executable, "-c", MANY, str(place), str(seed)]) for seed in range(3)]
+    assert [saver.wait(timeout=120) for saver in savers] == [0] * 3
+    backend = LocalBackend(place)
+    packs = {info.key for info in backend.list("packs/")}
+    registry = Registry(backend)
+    for seed in range(3):
+        draw = random.Random(seed)
+        for number in range(15):
+            registry.save(f"again:{seed}:{number}", draw.randbytes(100_000))
+    assert {info.key for info in backend.list("packs/")} == packs
