@@ -169,9 +169,12 @@ def check_pack(repository: Repository, pack: PackRef) -> None:
                 break
             hasher.update(piece)
             data += piece
+        behind = repository.backend.get(key, pack.size, pack.size + 1).data
     except NotFound as err:
         raise CorruptError(f"{key} is missing. Another copy of the registry can heal it.") from err
     view = memoryview(data)
+    if behind:
+        raise CorruptError(f"{key} is damaged: it is longer than its {pack.size} bytes.")
     if len(data) != pack.size or hasher.hexdigest() != pack.name.partition("-")[2]:
         _explain(pack, view, key)
         raise CorruptError(f"{key} is damaged: its bytes are not those that its name promises.")

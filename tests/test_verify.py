@@ -91,6 +91,15 @@ def test_a_short_pack_is_found() -> None:
     assert {v for one in found.damage for v in one.versions} == {"b:array@1.0.0", "c:array@1.0.0"}
 
 
+def test_a_pack_that_grew_is_found() -> None:
+    """Bytes behind the end of a pack are damage, since its name is the digest of all of it."""
+    backend = filled()
+    key = packs_of(backend)[0]
+    overwrite(backend, key, backend.get(key).data + b"x")
+    repository = Repository(backend)
+    assert [one.key for one in check_packs(repository, survey(repository))] == [key]
+
+
 @pytest.mark.parametrize("prefix", ["manifests/", "refs/"])
 def test_damaged_small_files_are_found(prefix: str) -> None:
     """Each flipped manifest or ref is one damage; the others stay clean."""

@@ -164,6 +164,8 @@ class Scheduler:
             actor.error = err
         finally:
             actor.finished = True
+            # The system gives the number of an ended thread to the next one, which is no actor.
+            self._by_thread.pop(threading.get_ident(), None)
             self._stopped.release()
 
     def _failure(self, message: str) -> ScheduleError:
