@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Final, NewType
 from blake3 import blake3
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from typing_extensions import Buffer
 
 Digest = NewType("Digest", bytes)
@@ -28,14 +26,6 @@ _HEX: Final = re.compile(r"[0-9a-f]{64}")
 def digest_of(data: Buffer) -> Digest:
     """The BLAKE3-256 digest of one buffer (bytes-like, any length). Releases the GIL while it hashes."""
     return Digest(blake3(data).digest())
-
-
-def digest_of_parts(parts: Iterable[Buffer]) -> Digest:
-    """The digest of the concatenation of `parts`, without concatenating them."""
-    hasher = blake3()
-    for part in parts:
-        hasher.update(part)
-    return Digest(hasher.digest())
 
 
 def to_hex(digest: Digest) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from casreg.keys import manifest_key
 from casreg.manifests import decode_list, decode_tree
 from casreg.packs import key_of
 from casreg.progress import Progress
-from casreg.threads import Threads
+from casreg.threads import MAX_WORKERS, Threads, workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from casreg.backends.base import Backend
     from casreg.model import Chunk, Entry, Manifest, Stream
     from casreg.progress import ProgressCallback
-
-MAX_WORKERS = 8
 
 
 class VersionReader:
@@ -197,7 +194,7 @@ class VersionReader:
         if len(wanted) == 1:
             self._report(*fetch(wanted[0]), counted=counted)
             return
-        threads = Threads(min(_workers(), len(wanted)), "casreg-load")
+        threads = Threads(min(workers(), len(wanted)), "casreg-load")
         try:
             window = deque(threads.submit(fetch, request) for request in wanted[: 2 * MAX_WORKERS])
             for request in wanted[2 * MAX_WORKERS :]:
@@ -238,8 +235,3 @@ class VersionReader:
                 "load", before.name, done, before.total, before.chunks + count, before.stored + read
             )
             self._progress(self._done)
-
-
-def _workers() -> int:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(usable, MAX_WORKERS))

@@ -9,9 +9,8 @@ with the size of what is saved.
 
 from __future__ import annotations
 
-import os
 from collections import deque
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from casreg import codec
 from casreg.ingest.packing import Encoded
@@ -28,7 +27,7 @@ from casreg.ingest.segments import (
     units,
 )
 from casreg.model import Chunk
-from casreg.threads import Threads
+from casreg.threads import Threads, workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
     from casreg.digest import Digest
     from casreg.ingest.packing import Packing
     from casreg.ingest.sources import Source
-
-MAX_WORKERS: Final = 8
 
 
 class Tally(NamedTuple):
@@ -59,12 +56,6 @@ class _Encode(NamedTuple):
     scratch: bytearray
     future: Future[list[Encoded]]
     tally: Tally
-
-
-def workers() -> int:
-    """How many threads cut, hash and compress: one for each core that this process may use, at most 8."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(usable, MAX_WORKERS))
 
 
 def run(sources: Sequence[Source], packing: Packing, report: Callable[[Tally], None]) -> list[list[Chunk]]:
