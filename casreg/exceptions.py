@@ -7,6 +7,14 @@
     ├── InvalidMetadataError (ValueError)        metadata or notes that JSON cannot hold without loss
     ├── ObjectNotFoundError (KeyError, ValueError)   no such name, version, tag, or nothing in the range
     ├── VersionConflictError (ValueError)        the version exists with other content
+    ├── VersionProtectedError (ValueError)       the version is protected: unprotect it first
+    ├── ReadOnlyError (PermissionError)          a read-only mount, or a bundle, that was to be changed
+    ├── ConfigError (ValueError)                 the configuration file or the environment cannot be understood
+    ├── StoreError                               (stores)
+    │   ├── StoreKeyFormatError (ValueError)     a key without a location where one is needed, or no key at all
+    │   ├── StoreLocationNotFound (KeyError, ValueError)  no mount has this location
+    │   ├── StoreAmbiguousObjectError (ValueError)  several mounts have the name; lists them
+    │   └── StoreMountError                      a mount could not be asked; names it, and who else has the name
     ├── MaterializerError
     │   ├── NoMaterializerError (TypeError, ValueError)   nothing knows how to save this object
     │   ├── UnknownMaterializerError             stored with a materializer that this process does not know
@@ -71,6 +79,58 @@ class ObjectNotFoundError(CasregError, KeyError, ValueError):
 
 class VersionConflictError(CasregError, ValueError):
     """The version exists with other content, and the registry is not mutable."""
+
+
+class VersionProtectedError(CasregError, ValueError):
+    """The version is protected from deletion and from being replaced. `unprotect` it first."""
+
+
+class ReadOnlyError(CasregError, PermissionError):
+    """A place that is mounted read-only, or a bundle, was to be changed."""
+
+
+class ConfigError(CasregError, ValueError):
+    """The configuration file, or a variable of the environment, cannot be understood. Names it and the entry."""
+
+
+class StoreError(CasregError):
+    """The root of what only stores raise."""
+
+
+class StoreKeyFormatError(StoreError, ValueError):
+    """A key without a location where one is needed, or no key at all."""
+
+
+class StoreLocationNotFound(StoreError, KeyError, ValueError):  # noqa: N818 - the name that users of stores know
+    """No mount has this location."""
+
+
+class StoreAmbiguousObjectError(StoreError, ValueError):
+    """Several mounts have an object of this name.
+
+    Attributes:
+        locations: The locations that have it, sorted.
+    """
+
+    def __init__(self, message: str = "", locations: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.locations = locations
+
+
+class StoreMountError(StoreError):
+    """A mount could not be asked, so that where the object is cannot be said for certain.
+
+    Attributes:
+        locations: The locations that failed, sorted.
+        found: The qualified keys under which the object was found elsewhere, sorted.
+    """
+
+    def __init__(
+        self, message: str = "", locations: tuple[str, ...] = (), found: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(message)
+        self.locations = locations
+        self.found = found
 
 
 class MaterializerError(CasregError):

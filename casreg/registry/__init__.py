@@ -1,0 +1,7 @@
+"""The public object API: `Registry`, and what its batch calls give back."""
+
+from __future__ import annotations
+
+from casreg.registry.registry import Registry
+
+__all__ = ["Registry"]
