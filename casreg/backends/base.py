@@ -66,10 +66,19 @@ class Backend(Protocol):
         """A URI that names this place for messages and for caches of presence. Never holds a secret."""
         ...
 
-    def get(self, key: str, start: int = 0, stop: int | None = None) -> Object:
+    def get(self, key: str, start: int = 0, stop: int | None = None, *, held: Object | None = None) -> Object:
         """Read bytes `start` (inclusive) to `stop` (exclusive; None: the end).
 
         A range that reaches past the end gives what is there, possibly nothing.
+
+        Args:
+            key: What to read.
+            start: The first byte.
+            stop: The byte after the last; None for the end.
+            held: What an earlier whole `get` of this key, at this place, returned. A backend that can ask for bytes
+                only if they changed (`If-None-Match`), and finds the key in that very state, returns `held` itself
+                and transfers nothing. Any other may ignore it, and all do for a range. Never a reason to answer
+                without asking: what is returned is the state at the time of this call.
 
         Raises:
             NotFound: There is no such key.

@@ -75,7 +75,7 @@ class MemoryBackend:
         """`memory://` and the name."""
         return f"memory://{self._name}"
 
-    def get(self, key: str, start: int = 0, stop: int | None = None) -> Object:
+    def get(self, key: str, start: int = 0, stop: int | None = None, *, held: Object | None = None) -> Object:
         """See `Backend.get`.
 
         Raises:
@@ -89,6 +89,8 @@ class MemoryBackend:
         if entry is None:
             raise NotFound(f"there is no {key!r} in {self.location}")
         if start == 0 and stop is None:
+            if held is not None and held.token == entry.token:
+                return held
             return Object(entry.data, entry.token)
         return Object(entry.data[start:stop], None)
 

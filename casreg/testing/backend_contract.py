@@ -152,6 +152,54 @@ class BackendContract:
             with pytest.raises(InvalidArgumentError):
                 backend.get("a", start, stop)
 
+    # reading again, with what was read before
+
+    def test_a_reader_that_holds_the_present_state_gets_it(self, backend: Backend) -> None:
+        """Bytes and token are those of a reading without `held`, however the storage came to know them."""
+        backend.create("a", b"first")
+        found = backend.get("a")
+        assert backend.get("a", held=found) == found
+        assert self.reopen(backend).get("a", held=found) == found
+
+    def test_a_reader_that_holds_an_older_state_gets_the_present_one(self, backend: Backend) -> None:
+        """Bytes and token are new as soon as a swap returned, by whatever handle."""
+        token = backend.create("a", b"first")
+        found = backend.get("a")
+        token = self.reopen(backend).swap("a", b"other", token)
+        again = backend.get("a", held=found)
+        assert (again.data, again.token) == (b"other", token)
+        last = backend.swap("a", b"third", token)
+        for held in (found, again):
+            present = backend.get("a", held=held)
+            assert (present.data, present.token) == (b"third", last)
+
+    def test_a_reader_that_holds_what_is_gone_is_told(self, backend: Backend) -> None:
+        """`NotFound` once the key was deleted; what is created there afterwards is what is read."""
+        backend.create("a", b"first")
+        found = backend.get("a")
+        backend.delete(["a"])
+        with pytest.raises(NotFound):
+            backend.get("a", held=found)
+        token = backend.create("a", b"other")
+        again = backend.get("a", held=found)
+        assert (again.data, again.token) == (b"other", token)
+
+    def test_a_range_is_read_whatever_the_reader_holds(self, backend: Backend) -> None:
+        """`held` is for whole reads: a range gives its bytes, and no token."""
+        backend.create("a", b"0123456789")
+        found = backend.get("a")
+        for start, stop in ((0, 10), (3, 7), (5, None)):
+            part = backend.get("a", start, stop, held=found)
+            assert (part.data, part.token) == (b"0123456789"[start:stop], None)
+
+    def test_what_a_reader_holds_is_good_for_a_swap(self, backend: Backend) -> None:
+        """The token of a reading with `held` names the present state, as that of any reading does."""
+        backend.create("a", b"first")
+        again = backend.get("a", held=backend.get("a"))
+        assert again.token is not None
+        backend.swap("a", b"second", again.token)
+        assert backend.get("a").data == b"second"
+
     # writing
 
     def test_create_refuses_an_existing_key(self, backend: Backend) -> None:

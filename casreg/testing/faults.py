@@ -15,7 +15,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from casreg.exceptions import StorageError, StorageUnavailableError
-from casreg.testing.recording import Call, CallLog
+from casreg.testing.recording import Call, CallLog, bytes_sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -113,10 +113,10 @@ class FaultBackend:
             _land(one)
         return len(late)
 
-    def get(self, key: str, start: int = 0, stop: int | None = None) -> Object:
+    def get(self, key: str, start: int = 0, stop: int | None = None, *, held: Object | None = None) -> Object:
         """See `Backend.get`."""
-        call = partial(self.inner.get, key, start, stop)
-        return self._do("get", key, call, size_out=lambda found: len(found.data))
+        call = partial(self.inner.get, key, start, stop, held=held)
+        return self._do("get", key, call, size_out=lambda found: bytes_sent(found, held))
 
     def create(self, key: str, data: Buffer, *, durable: bool = True) -> Token:
         """See `Backend.create`."""

@@ -22,7 +22,7 @@ class Call:
         method: `get`, `create`, `swap`, `list` or `delete`.
         key: The key; of `list` the prefix, of `delete` the first key ("" if there was none).
         bytes_in: Bytes that the caller handed over, also if the call failed.
-        bytes_out: Bytes that the caller got.
+        bytes_out: Bytes that the caller got: none if it got what it held already.
         keys: How many keys it was about; 0 for `list`.
         error: The name of the class of the error that the caller got, "" for none. Not known of `list`.
     """
@@ -83,14 +83,14 @@ class RecordingBackend:
         """That of the inner backend."""
         return self.inner.location
 
-    def get(self, key: str, start: int = 0, stop: int | None = None) -> Object:
+    def get(self, key: str, start: int = 0, stop: int | None = None, *, held: Object | None = None) -> Object:
         """See `Backend.get`."""
         try:
-            found = self.inner.get(key, start, stop)
+            found = self.inner.get(key, start, stop, held=held)
         except BaseException as err:
             self.log.add(Call("get", key, error=type(err).__name__))
             raise
-        self.log.add(Call("get", key, bytes_out=len(found.data)))
+        self.log.add(Call("get", key, bytes_out=bytes_sent(found, held)))
         return found
 
     def create(self, key: str, data: Buffer, *, durable: bool = True) -> Token:
@@ -130,3 +130,8 @@ class RecordingBackend:
             self.log.add(Call("delete", first, keys=len(named), error=type(err).__name__))
             raise
         self.log.add(Call("delete", first, keys=len(named)))
+
+
+def bytes_sent(found: Object, held: Object | None) -> int:
+    """How many bytes the answer of a `get` took: none where the caller was told that nothing had changed."""
+    return 0 if found is held else len(found.data)

@@ -184,10 +184,10 @@ class SchedulerBackend:
         """That of the inner backend."""
         return self.inner.location
 
-    def get(self, key: str, start: int = 0, stop: int | None = None) -> Object:
+    def get(self, key: str, start: int = 0, stop: int | None = None, *, held: Object | None = None) -> Object:
         """See `Backend.get`."""
         self.scheduler.pause(f"get {key}")
-        return self.inner.get(key, start, stop)
+        return self.inner.get(key, start, stop, held=held)
 
     def create(self, key: str, data: Buffer, *, durable: bool = True) -> Token:
         """See `Backend.create`."""

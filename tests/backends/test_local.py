@@ -190,6 +190,16 @@ def test_a_copied_folder_has_the_same_tokens(tmp_path: Path) -> None:
     assert LocalBackend(tmp_path / "b").get("refs/r").token == token
 
 
+def test_who_holds_the_present_state_gets_it_back_itself(tmp_path: Path) -> None:
+    """The bytes are read and compared: what somebody did to the file behind our back is seen."""
+    backend = LocalBackend(tmp_path)
+    backend.create("a", b"hello")
+    held = backend.get("a")
+    assert backend.get("a", held=held) is held
+    (tmp_path / "a").write_bytes(b"jello")
+    assert backend.get("a", held=held).data == b"jello"
+
+
 def test_a_large_file_named_by_its_digest_has_that_token(tmp_path: Path) -> None:
     """It is not hashed twice, and a read gives the same token."""
     backend = LocalBackend(tmp_path)

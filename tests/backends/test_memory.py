@@ -78,3 +78,13 @@ def test_a_forked_child_can_use_a_place_that_was_locked() -> None:
             os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0
     assert [row.key for row in backend.list("")] == ["a"]
+
+
+def test_who_holds_the_present_state_gets_it_back_itself() -> None:
+    """So a caller sees with `is` that nothing changed; a write of the same bytes is a change all the same."""
+    backend = MemoryBackend()
+    token = backend.create("a", b"hello")
+    held = backend.get("a")
+    assert backend.get("a", held=held) is held
+    backend.swap("a", b"hello", token)
+    assert backend.get("a", held=held) is not held

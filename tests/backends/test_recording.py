@@ -28,6 +28,17 @@ def test_every_call_is_noted_with_its_bytes() -> None:
     ]
 
 
+def test_what_the_caller_held_already_is_noted_as_no_bytes() -> None:
+    """A reading that finds the held state takes none, one that finds another takes all."""
+    backend = RecordingBackend(MemoryBackend())
+    token = backend.create("refs/a", b"12345")
+    held = backend.get("refs/a")
+    assert backend.get("refs/a", held=held) is held
+    backend.swap("refs/a", b"1234567", token)
+    backend.get("refs/a", held=held)
+    assert [call.bytes_out for call in backend.log.calls("get")] == [5, 0, 7]
+
+
 def test_calls_that_fail_are_noted_too() -> None:
     """With the name of the error."""
     backend = RecordingBackend(MemoryBackend())

@@ -290,12 +290,12 @@ class Vanishing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
-    def get(self, key: str, start: int = 0, stop: int | None = None) -> Object:
+    def get(self, key: str, start: int = 0, stop: int | None = None, *, held: Object | None = None) -> Object:
         if key.startswith(self.prefix) and self.todo is not None:
             do, self.todo = self.todo, None
             do()
             raise NotFound(f"{key} is gone")
-        return self.inner.get(key, start, stop)
+        return self.inner.get(key, start, stop, held=held)
 
 
 @pytest.mark.parametrize("prefix", [PACKS, MANIFESTS])

@@ -36,11 +36,11 @@ class Gate:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
-    def get(self, key: str, start: int = 0, stop: int | None = None) -> Object:
+    def get(self, key: str, start: int = 0, stop: int | None = None, *, held: Object | None = None) -> Object:
         if threading.current_thread() is self.shut_for and key.startswith(PACKS):
             self.arrived.set()
             assert self.open.wait(30)
-        return self.inner.get(key, start, stop)
+        return self.inner.get(key, start, stop, held=held)
 
 
 def _many_files(folder: Path, count: int = 50, size: int = 1_000) -> Path:

@@ -201,8 +201,8 @@ class Hook:
         if do is not None:
             do(key)
 
-    def get(self, key: str, start: int = 0, stop: int | None = None) -> Object:
-        return self._call("get", key, lambda: self.inner.get(key, start, stop))  # type: ignore[no-any-return]
+    def get(self, key: str, start: int = 0, stop: int | None = None, *, held: Object | None = None) -> Object:
+        return self._call("get", key, lambda: self.inner.get(key, start, stop, held=held))  # type: ignore[no-any-return]
 
     def create(self, key: str, data: Buffer, *, durable: bool = True) -> Token:
         return self._call("create", key, lambda: self.inner.create(key, data, durable=durable))  # type: ignore[no-any-return]

@@ -102,9 +102,9 @@ class Recording:
     def location(self) -> str:
         return self.inner.location
 
-    def get(self, key: str, start: int = 0, stop: int | None = None) -> Object:
+    def get(self, key: str, start: int = 0, stop: int | None = None, *, held: Object | None = None) -> Object:
         self.calls.append(f"get {key}")
-        return self.inner.get(key, start, stop)
+        return self.inner.get(key, start, stop, held=held)
 
     def create(self, key: str, data: Buffer, *, durable: bool = True) -> Token:
         self.calls.append(f"create {key}" if durable else f"create-lightly {key}")

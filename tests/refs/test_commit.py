@@ -204,8 +204,10 @@ def test_a_list_that_was_collected_after_the_head_moved_on_is_no_damage() -> Non
     """When the list is gone because its run is over, the head is read again."""
 
     class MovesOn(Recording):
-        def get(self, key: str, start: int = 0, stop: int | None = None) -> Object:
-            found = super().get(key, start, stop)
+        def get(
+            self, key: str, start: int = 0, stop: int | None = None, *, held: Object | None = None
+        ) -> Object:
+            found = super().get(key, start, stop, held=held)
             if key == HEAD and self.calls.count(f"get {HEAD}") == 1:
                 self.inner.delete([old.names or ""])
                 put_head(self.inner, new)
@@ -512,12 +514,14 @@ def test_a_history_that_moved_on_is_read_again(monkeypatch: pytest.MonkeyPatch) 
     class Merges(Recording):
         """When the first segment is asked for, it has just been merged into another one and collected."""
 
-        def get(self, key: str, start: int = 0, stop: int | None = None) -> Object:
+        def get(
+            self, key: str, start: int = 0, stop: int | None = None, *, held: Object | None = None
+        ) -> Object:
             if key == old and self.calls.count(f"get {old}") == 0:
                 while old in {row.key for row in stored(backend).older}:
                     save(other)
                 backend.delete([old])
-            return super().get(key, start, stop)
+            return super().get(key, start, stop, held=held)
 
     old = stored(backend).older[0].key
     recording = Merges(backend)

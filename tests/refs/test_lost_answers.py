@@ -318,11 +318,11 @@ class NeverAgain(Recording):
         self.lands = lands
         self.broken = False
 
-    def get(self, key: str, start: int = 0, stop: int | None = None) -> Object:
+    def get(self, key: str, start: int = 0, stop: int | None = None, *, held: Object | None = None) -> Object:
         if self.broken:
             self.calls.append("get in vain")
             raise self.failure
-        return super().get(key, start, stop)
+        return super().get(key, start, stop, held=held)
 
     def swap(self, key: str, data: Buffer, expected: Token) -> Token:
         self.broken = True
@@ -351,10 +351,12 @@ def test_an_outage_of_seconds_is_waited_for() -> None:
     away_since, fake_time = 0.0, FakeTime()
 
     class Away(Recording):
-        def get(self, key: str, start: int = 0, stop: int | None = None) -> Object:
+        def get(
+            self, key: str, start: int = 0, stop: int | None = None, *, held: Object | None = None
+        ) -> Object:
             if away_since > 0 and fake_time.now < away_since + 3.0:
                 raise StorageUnavailableError("away")
-            return super().get(key, start, stop)
+            return super().get(key, start, stop, held=held)
 
         def swap(self, key: str, data: Buffer, expected: Token) -> Token:
             nonlocal away_since
@@ -371,10 +373,12 @@ def test_reading_back_ends_when_each_reading_takes_long() -> None:
     """Where a request takes a minute to fail, one more is enough: the caller is not left waiting for ten."""
 
     class Hanging(NeverAgain):
-        def get(self, key: str, start: int = 0, stop: int | None = None) -> Object:
+        def get(
+            self, key: str, start: int = 0, stop: int | None = None, *, held: Object | None = None
+        ) -> Object:
             if self.broken:
                 fake_time.now += 61.0
-            return super().get(key, start, stop)
+            return super().get(key, start, stop, held=held)
 
     fake_time = FakeTime()
     backend = Hanging(MemoryBackend(), StorageUnavailableError("timed out"), lands=True)

@@ -20,11 +20,11 @@ class BadSector(MemoryBackend):
 
     bad: tuple[str, ...] = ()
 
-    def get(self, key: str, start: int = 0, stop: int | None = None) -> Object:
+    def get(self, key: str, start: int = 0, stop: int | None = None, *, held: Object | None = None) -> Object:
         """Fail for these keys."""
         if key.startswith(self.bad or ("?",)):
             raise StorageUnavailableError(f"input/output error: {key}")
-        return super().get(key, start, stop)
+        return super().get(key, start, stop, held=held)
 
 
 @pytest.mark.parametrize("where", ["packs/", "manifests/", "index/"])
