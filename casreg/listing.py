@@ -81,4 +81,5 @@ def describe(repository: Repository, name: str, selector: Selector) -> dict[str,
         "metadata": dict(manifest.metadata),
         "notes": dict(entry.notes),
         "tags": sorted(tag for tag, (target, _) in tags.items() if target == version),
+        "protected": entry.protected,
     }

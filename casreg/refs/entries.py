@@ -14,7 +14,19 @@ if TYPE_CHECKING:
     from casreg.digest import Digest
 
 _ENTRY_FIELDS: Final = frozenset(
-    ("manifest", "data", "content", "size", "stored", "packs", "created", "write", "class", "notes")
+    (
+        "manifest",
+        "data",
+        "content",
+        "size",
+        "stored",
+        "packs",
+        "created",
+        "write",
+        "class",
+        "notes",
+        "protected",
+    )
 )
 
 
@@ -33,6 +45,7 @@ class Entry:
         write: Id of the write that committed it, 32 hexadecimal characters.
         class_name: The Python class that was saved, for display only; None if unknown. Never imported.
         notes: JSON values that users may change at any time.
+        protected: Whether the version is neither deleted nor replaced until somebody lifts that.
         extra: Fields of a later casreg, kept as they are.
     """
 
@@ -46,6 +59,7 @@ class Entry:
     write: str
     class_name: str | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
+    protected: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -95,6 +109,8 @@ def entry_from_json(fields: Mapping[str, Any], what: str) -> Entry:
     class_name = fields.get("class")
     if class_name is not None and type(class_name) is not str:
         raise damaged(what, f"'class' is not a string: {class_name!r}")
+    if fields.get("protected", True) is not True:
+        raise damaged(what, f"'protected' is there and not true: {fields['protected']!r}")
     return Entry(
         manifest=digest_field(fields, "manifest", what),
         data=digest_field(fields, "data", what),
@@ -106,6 +122,7 @@ def entry_from_json(fields: Mapping[str, Any], what: str) -> Entry:
         write=id_value(fields.get("write"), "write", what),
         class_name=class_name,
         notes=object_value(fields.get("notes"), "notes", what),
+        protected="protected" in fields,
         extra=rest(fields, _ENTRY_FIELDS),
     )
 
@@ -126,6 +143,8 @@ def entry_to_json(entry: Entry) -> dict[str, Any]:
     }
     if entry.class_name is not None:
         fields["class"] = entry.class_name
+    if entry.protected:
+        fields["protected"] = True
     return fields
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from casreg.exceptions import ObjectNotFoundError, VersionConflictError
+from casreg.exceptions import ObjectNotFoundError, VersionConflictError, VersionProtectedError
 from casreg.refs.entries import Entry, Record, Tombstone
 from casreg.versions import Exact, Latest, Range, Tag, Version, check_tag, next_after
 
@@ -134,11 +134,28 @@ class History:
             version = next_after(version)
         return version
 
+    def check_unprotected(self, version: Version) -> Entry | None:
+        """The entry of `version` if it lives, after it was seen that it may be deleted or replaced.
+
+        Raises:
+            VersionProtectedError: It may not.
+        """
+        entry = self.entry(version)
+        if entry is not None and entry.protected:
+            raise VersionProtectedError(
+                f"{self.name}@{version} is protected; write `unprotect({self.name!r}, '{version}')` first"
+            )
+        return entry
+
     # Changes
 
     def with_version(self, version: Version, entry: Entry) -> History:
-        """`version` lives and is `entry`. What lived there becomes a tombstone; tags on it stay on the version."""
-        before = self.entry(version)
+        """`version` lives and is `entry`. What lived there becomes a tombstone; tags on it stay on the version.
+
+        Raises:
+            VersionProtectedError: What lives there is protected.
+        """
+        before = self.check_unprotected(version)
         dead = () if before is None else (Tombstone(before, entry.created),)
         tags = {
             tag: (version, entry.manifest) if target[0] == version else target
@@ -155,7 +172,9 @@ class History:
 
         Raises:
             ObjectNotFoundError: It does not live.
+            VersionProtectedError: It is protected.
         """
+        self.check_unprotected(version)
         tags = {tag: target for tag, target in self.ref.tags.items() if target[0] != version}
         return self._with(version, None, (Tombstone(self._need(version), deleted),), tags)
 
@@ -187,6 +206,14 @@ class History:
             ObjectNotFoundError: It does not live.
         """
         return self._with(version, replace(self._need(version), notes=dict(notes)), (), self.ref.tags)
+
+    def with_protection(self, version: Version, *, protected: bool) -> History:
+        """`version` is protected from being deleted and replaced, or no longer.
+
+        Raises:
+            ObjectNotFoundError: It does not live.
+        """
+        return self._with(version, replace(self._need(version), protected=protected), (), self.ref.tags)
 
     def with_tag(self, tag: str, version: Version) -> History:
         """`tag` points at `version`, wherever it pointed before.

@@ -22,7 +22,7 @@ from casreg.materializers.classes import ClassTable, dotted
 from casreg.materializers.table import MaterializerTable
 from casreg.names import parse_key
 from casreg.repository import Draft, Repository
-from casreg.repository.editing import annotate, delete, tag, undelete, untag
+from casreg.repository.editing import annotate, delete, protect, tag, undelete, untag
 from casreg.repository.finding import select
 from casreg.versions import Latest, check_tag, parse_selector, parse_version
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from casreg.materializers.table import MaterializerLike
     from casreg.progress import ProgressCallback
     from casreg.repository import Saved
+    from casreg.repository.conflicts import OnConflict
     from casreg.versions import Bump, Selector, Version
 
 log = logging.getLogger("casreg.registry")
@@ -108,6 +109,8 @@ class Registry:
         notes: Mapping[str, Any] | None = None,
         tags: Iterable[str] = (),
         bump: Bump = "patch",
+        on_conflict: OnConflict | None = None,
+        if_changed: bool = False,
         trusted: Iterable[str] = (),
         allow_pickle: bool | None = None,
         progress: ProgressCallback | None = None,
@@ -126,12 +129,18 @@ class Registry:
             notes: JSON values that `annotate` may change later.
             tags: Tags that move to this version, in the same commit.
             bump: Which part of the latest version the next one raises: `"patch"`, `"minor"` or `"major"`.
+            on_conflict: What to do if the version exists with other content: `"error"`, `"skip"` (keep it; nothing is
+                saved) or `"overwrite"` (only where the registry is `mutable` or has one version for each name). By
+                default `"error"`, and there `"overwrite"`.
+            if_changed: Make no version if the latest one has the same content and metadata: that one's number is
+                returned, whatever `version` and `bump` say.
             trusted: As for the Registry, for this call.
             allow_pickle: As for the Registry, for this call.
             progress: As for the Registry, for this call.
 
         Returns:
-            The version. If that version exists with the same content already, nothing is written.
+            The version. If that version exists with the same content already, only its notes and tags change, where
+            some are given.
 
         Raises:
             InvalidNameError, InvalidVersionError, InvalidMetadataError, InvalidArgumentError: What was given is wrong.
@@ -139,6 +148,7 @@ class Registry:
             UntrustedError: It needs pickle or a type that was not allowed.
             SourceError: The file or folder cannot be read, or changed meanwhile.
             VersionConflictError: The version exists, or existed until it was deleted, with other content.
+            VersionProtectedError: The version is protected, and would be replaced.
             CommitConflictError, CommitUnknownError: Others kept winning; the answer was lost.
             StorageError: The storage refused or failed.
 
@@ -169,7 +179,8 @@ class Registry:
                     bump=bump,
                     tags=tags,
                     single=not self._version_objects,
-                    mutable=self._mutable,
+                    on_conflict=self._policy(on_conflict),
+                    if_changed=if_changed,
                     source=obj if isinstance(obj, Path) else None,
                     began=began,
                     progress=progress or self._progress,
@@ -240,6 +251,7 @@ class Registry:
 
         Raises:
             ObjectNotFoundError: There is none.
+            VersionProtectedError: One of them is protected. None is deleted.
             InvalidNameError, InvalidVersionError: What was given is wrong.
             StorageError: The storage refused or failed.
         """
@@ -278,7 +290,8 @@ class Registry:
         """What is known of a version: a flat dict; or, without a name, one such dict for the latest of each name.
 
         Keys: `name`, `version`, `class`, `materializer`, `path` (where the version's manifest is), `size` (bytes of the
-        object), `stored` (bytes that its save added), `digest`, `data_digest`, `created`, `metadata`, `notes`, `tags`.
+        object), `stored` (bytes that its save added), `digest`, `data_digest`, `created`, `metadata`, `notes`, `tags`,
+        `protected`.
 
         Raises:
             ObjectNotFoundError: There is no such object or version.
@@ -377,6 +390,30 @@ class Registry:
         name, selector = self._load_key(name, version)
         return annotate(self._repository, name, selector, notes)
 
+    def protect(self, name: str, version: str | None = None) -> str:
+        """Let a version (by default the latest) neither be deleted nor replaced, until `unprotect`. Returns the version.
+
+        Tags and notes of it may still change.
+
+        Raises:
+            ObjectNotFoundError: There is no such version.
+            InvalidNameError, InvalidVersionError: What was given is wrong.
+            StorageError: The storage refused or failed.
+        """
+        name, selector = self._load_key(name, version)
+        return str(protect(self._repository, name, selector, protected=True))
+
+    def unprotect(self, name: str, version: str | None = None) -> str:
+        """Let a version (by default the latest) be deleted and replaced again. Returns the version.
+
+        Raises:
+            ObjectNotFoundError: There is no such version.
+            InvalidNameError, InvalidVersionError: What was given is wrong.
+            StorageError: The storage refused or failed.
+        """
+        name, selector = self._load_key(name, version)
+        return str(protect(self._repository, name, selector, protected=False))
+
     # ------------------------------------------------------------------------------------------ types
 
     def register_materializer(self, target: type | str, materializer: MaterializerLike) -> None:
@@ -421,6 +458,19 @@ class Registry:
         if within is not None and version is not None and within != version:
             raise InvalidArgumentError(f"{key!r} and version={version!r} name two versions; give one of them")
         return name, within if within is not None else version
+
+    def _policy(self, on_conflict: OnConflict | None) -> OnConflict:
+        replaces = self._mutable or not self._version_objects
+        if on_conflict is None:
+            return "overwrite" if replaces else "error"
+        if on_conflict not in {"error", "skip", "overwrite"}:
+            raise InvalidArgumentError(f"on_conflict is 'error', 'skip' or 'overwrite', not {on_conflict!r}")
+        if on_conflict == "overwrite" and not replaces:
+            raise InvalidArgumentError(
+                "on_conflict='overwrite' needs a registry whose versions may change: open it with "
+                "`Registry(..., mutable=True)`"
+            )
+        return on_conflict
 
     def _pickle(self, allow_pickle: bool | None) -> bool:
         return self._allow_pickle if allow_pickle is None else allow_pickle

@@ -1,4 +1,4 @@
-"""Changes to what a ref says: delete, undelete, tags, notes. Each is one compare-and-swap.
+"""Changes to what a ref says: delete, undelete, tags, notes, protection. Each is one compare-and-swap.
 
 Each asks for the repository's marker before it writes, since the marker may say that this casreg must not; and only
 once there is a ref to change, since what is refused must not make a repository.
@@ -29,6 +29,7 @@ def delete(repository: Repository, name: str, version: Version | None) -> list[V
 
     Raises:
         ObjectNotFoundError: There is none.
+        VersionProtectedError: One of them is protected. None is deleted.
         StorageError: The storage refused or failed.
     """
     deleted: list[Version] = []
@@ -154,3 +155,24 @@ def annotate(
 
     repository.refs.remove(name, change)
     return after
+
+
+def protect(repository: Repository, name: str, selector: Selector, *, protected: bool) -> Version:
+    """Protect a version from being deleted and replaced, or lift that. Returns the version.
+
+    Raises:
+        ObjectNotFoundError: There is no such version.
+        StorageError: The storage refused or failed.
+    """
+    chosen: list[Version] = []
+
+    def change(removal: Removal) -> History | None:
+        repository.marker()
+        version, entry = removal.history.select(selector)
+        chosen[:] = [version]
+        if entry.protected is protected:
+            return None
+        return removal.history.with_protection(version, protected=protected)
+
+    repository.refs.remove(name, change)
+    return chosen[0]

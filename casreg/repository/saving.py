@@ -22,7 +22,6 @@ from casreg.exceptions import (
     StorageError,
     StorageUnavailableError,
     UnsupportedFormatError,
-    VersionConflictError,
 )
 from casreg.ingest import store
 from casreg.ingest.assembly import Request
@@ -39,6 +38,7 @@ from casreg.manifests import (
 )
 from casreg.packs import key_of
 from casreg.refs import Entry, Reuse
+from casreg.repository.conflicts import check_number, kept_instead
 from casreg.tables import Duplicates, Table
 from casreg.versions import Version, next_after
 
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from casreg.model import PackRef
     from casreg.progress import ProgressCallback
     from casreg.refs import Attempt, Fence, History
+    from casreg.repository.conflicts import OnConflict
     from casreg.repository.repository import Repository
     from casreg.versions import Bump
 
@@ -79,7 +80,8 @@ class Draft:
         bump: Which part the next version raises.
         tags: Tags that move to the version in the same commit.
         single: Keep one live version only: it is replaced.
-        mutable: A version may be given other content.
+        on_conflict: What to do if the version exists with other content.
+        if_changed: Make no version if the latest has this very content.
         source: The path whose files these are, so that those that did not change are remembered from earlier saves.
         began: The time before the first of them was looked at (see `remembered.clock`).
         progress: Is told how far it is.
@@ -96,7 +98,8 @@ class Draft:
     bump: Bump = "patch"
     tags: Sequence[str] = ()
     single: bool = False
-    mutable: bool = False
+    on_conflict: OnConflict = "error"
+    if_changed: bool = False
     source: Path | None = None
     began: int = 0
     progress: ProgressCallback | None = None
@@ -109,12 +112,12 @@ class Saved:
     Attributes:
         version: Its number.
         entry: What its ref says of it.
-        ingested: What was stored for it.
+        existed: Whether it was there already, and no version was made.
     """
 
     version: Version
     entry: Entry
-    ingested: Ingested
+    existed: bool = False
 
 
 class _StaleError(Exception):
@@ -129,6 +132,7 @@ def save(repository: Repository, draft: Draft) -> Saved:
         InvalidArgumentError: There is no such `bump`. Nothing was written.
         SourceError: A file cannot be read, or changed meanwhile.
         VersionConflictError: The version exists with other content.
+        VersionProtectedError: The version is protected.
         CommitConflictError: Others kept winning. Nothing was committed.
         CommitUnknownError: The answer was lost; whether it was committed is not known.
         StorageError: The storage refused or failed. Nothing was committed.
@@ -264,17 +268,21 @@ class _Commit:
 
     def _change(self, attempt: Attempt) -> History | None:
         draft, history = self._draft, attempt.history
+        if draft.if_changed:
+            latest = history.latest()
+            if latest is not None and latest[1].content == self._content:
+                return self._unchanged(history, *latest)
         version = self._version(history)
         living = history.entry(version)
         if living is not None and living.content == self._content:
             return self._unchanged(history, version, living)
-        if living is not None and not (draft.mutable or draft.single):
-            raise VersionConflictError(
-                f"{draft.name}@{version} exists with other content. Save without `version=` for the next number, or "
-                "open the registry with `mutable=True` to replace it."
-            )
-        if living is None and not (draft.mutable or draft.single):
-            self._check_unused(history, version)
+        kept = kept_instead(history, version, draft.on_conflict, single=draft.single)
+        if kept is not None:
+            self._saved = Saved(*kept, existed=True)
+            return None
+        if draft.on_conflict != "overwrite" and not draft.single:
+            check_number(history, version, self._content)
+        history.check_unprotected(version)
         written = self._proved(attempt.fence)
         entry = Entry(
             manifest=written.manifest,
@@ -291,21 +299,8 @@ class _Commit:
         history = self._without_others(history, version, entry.created).with_version(version, entry)
         for tag in draft.tags:
             history = history.with_tag(tag, version)
-        self._saved = Saved(version, entry, self._ingested)
+        self._saved = Saved(version, entry)
         return history
-
-    def _check_unused(self, history: History, version: Version) -> None:
-        """See that whoever noted this number gets what it was when they did, or nothing.
-
-        Raises:
-            VersionConflictError: It was deleted, and was not this very content.
-        """
-        record = history.record(version)
-        if record is not None and all(dead.entry.content != self._content for dead in record.dead[-1:]):
-            raise VersionConflictError(
-                f"{history.name}@{version} was deleted, and its number is never given to other content. Save without "
-                "`version=` for the next number, or open the registry with `mutable=True` to use it again."
-            )
 
     def _version(self, history: History) -> Version:
         if self._draft.version is not None:
@@ -315,9 +310,12 @@ class _Commit:
         return history.next_version(self._draft.bump)
 
     def _unchanged(self, history: History, version: Version, living: Entry) -> History | None:
-        """The version is there with this very content: only tags may have to move, and others to go."""
-        self._saved = Saved(version, living, self._ingested)
+        """The version is there with this very content: only notes and tags may have to change, and others to go."""
+        self._saved = Saved(version, living, existed=True)
         changed = self._without_others(history, version, now())
+        notes = {**living.notes, **self._draft.notes}
+        if notes != living.notes:
+            changed = changed.with_notes(version, notes)
         for tag in self._draft.tags:
             if changed.ref.tags.get(tag) != (version, living.manifest):
                 changed = changed.with_tag(tag, version)

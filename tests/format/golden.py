@@ -150,7 +150,10 @@ def everything(backend: MemoryBackend) -> None:
     rows = np.frombuffer(quarters("rows", 400_000), np.uint8).reshape(-1, 100)
     registry.save("my:data", rows)
     registry.save("my:data", np.insert(rows, 1000, 7, axis=0), bump="minor")
+    registry.protect("my:data")
     registry.save("copy", rows)
+    registry.protect("copy")
+    registry.unprotect("copy")
     with tempfile.TemporaryDirectory() as folder:
         make_tree(Path(folder))
         registry.save("Tree_of:Files", Path(folder))
@@ -203,6 +206,8 @@ def history(backend: MemoryBackend) -> None:
             if number % 13 == 6:
                 registry.save("long:history", -number, version=f"1.0.{number - 2}")
                 registry.save("long:history", -2 * number, version=f"1.0.{number - 2}")
+            if number == 8:  # spilled later
+                registry.protect("long:history", "1.0.0")
             if number in (20, 30):  # long spilled: what is said of them now is partial, and spills too
                 registry.save("long:history", f"{number}", version="1.0.4")
                 registry.delete("long:history", f"1.0.{number // 10}")
@@ -275,6 +280,7 @@ def describe(backend: Any) -> dict[str, Any]:
                 "materializer": info["materializer"],
                 "metadata": info["metadata"],
                 "notes": info["notes"],
+                "protected": info["protected"],
                 "files": files,
             }
         whole = repository.refs.ask(name, lambda history: history)

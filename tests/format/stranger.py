@@ -227,6 +227,7 @@ def check_entry(entry: Any, what: str) -> None:
         natural(entry.get(field), what)
     hexed(entry.get("write"), what, HEX32)
     need(isinstance(entry.get("notes"), dict), f"{what}: notes are no object")
+    need(entry.get("protected", True) is True, f"{what}: protected is not true")
     for field in ("created", "deleted"):
         time = entry.get(field, "2000-01-01T00:00:00Z" if field == "deleted" else None)
         pattern = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z"

@@ -62,6 +62,11 @@ def test_the_golden_repository_has_one_of_each_thing(everything: Path) -> None:
     assert refs["long:history"].body["partial"]
     spilled = refs["long:history"].spilled(refs["long:history"].body["older"][-1])
     assert any(record.partial and record.dead for record in spilled.values())
+    oldest = refs["long:history"].spilled(refs["long:history"].body["older"][0])
+    assert oldest["1.0.0"].live is not None
+    assert oldest["1.0.0"].live["protected"]
+    assert refs["my:data"].body["versions"]["1.1.0"]["protected"]
+    assert "protected" not in refs["copy"].body["versions"]["1.0.0"]
     assert refs["gone"].body["retired"] == ["1.0.0"]
     assert refs["config"].body["deleted"]["1.0.1"]
     assert refs["config"].body["tags"].keys() == {"prod", "next"}
@@ -102,6 +107,7 @@ def view(folder: Path) -> dict[str, Any]:
                 **{field: entry[field] for field in ("data", "content", "size", "notes")},
                 "materializer": opened.data["materializer"],
                 "metadata": opened.metadata,
+                "protected": entry.get("protected", False),
                 "files": files,
             }
         found[name] = {
