@@ -149,14 +149,19 @@ class History:
 
     # Changes
 
-    def with_version(self, version: Version, entry: Entry) -> History:
+    def with_version(self, version: Version, entry: Entry, when: str | None = None) -> History:
         """`version` lives and is `entry`. What lived there becomes a tombstone; tags on it stay on the version.
+
+        Args:
+            version: Which.
+            entry: What it is.
+            when: The time, RFC 3339 in UTC; by default that of the entry, which may come from elsewhere.
 
         Raises:
             VersionProtectedError: What lives there is protected.
         """
         before = self.check_unprotected(version)
-        dead = () if before is None else (Tombstone(before, entry.created),)
+        dead = () if before is None else (Tombstone(before, when or entry.created),)
         tags = {
             tag: (version, entry.manifest) if target[0] == version else target
             for tag, target in self.ref.tags.items()

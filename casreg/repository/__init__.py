@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from casreg.repository.committing import Saved
 from casreg.repository.repository import Repository
-from casreg.repository.saving import Draft, Saved
+from casreg.repository.saving import Draft
 
 __all__ = ["Draft", "Repository", "Saved"]

@@ -9,17 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from casreg import canonical
-from casreg.exceptions import NotFound, ObjectNotFoundError
-from casreg.keys import manifest_key, segment_key
-from casreg.packs import key_of
-from casreg.refs import Reuse
-from casreg.repository.saving import now
+from casreg.exceptions import ObjectNotFoundError
+from casreg.repository.committing import now
+from casreg.repository.proving import Sightings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from casreg.digest import Digest
-    from casreg.refs import Attempt, Fence, History, Removal
+    from casreg.refs import Attempt, History, Removal
     from casreg.repository.repository import Repository
     from casreg.versions import Selector, Version
 
@@ -63,32 +60,11 @@ def undelete(repository: Repository, name: str, version: Version) -> None:
         history = attempt.history.undeleted(version)
         entry = history.entry(version)
         assert entry is not None
-        if not _all_there(repository, entry.manifest, attempt.fence):
+        if not Sightings(repository.backend, {}).all_usable(repository, entry.manifest, attempt.fence):
             raise ObjectNotFoundError(f"{name}@{version} cannot be undeleted: its data has been collected")
         return history
 
     repository.refs.commit(name, change, create=False)
-
-
-def _all_there(repository: Repository, manifest: Digest, fence: Fence) -> bool:
-    """Whether a version's whole closure may be put into a ref again: manifest, segment and every pack."""
-    backend = repository.backend
-    keys = [manifest_key(manifest)]
-    if fence.reuse(keys[0]) is Reuse.NO:
-        return False
-    try:
-        backend.get(keys[0], 0, 1)  # what is remembered of it was seen before this fence was read
-        placement = repository.manifest(manifest).placement
-        if placement.segment is not None:
-            keys.append(segment_key(placement.segment))
-        keys += [key_of(pack) for pack in placement.packs]
-        for key in keys[1:]:
-            if fence.reuse(key) is Reuse.NO:
-                return False
-            backend.get(key, 0, 1)
-    except NotFound:
-        return False
-    return True
 
 
 def tag(repository: Repository, name: str, tag_name: str, selector: Selector) -> Version:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from casreg.marker import Marker
     from casreg.model import Manifest
     from casreg.progress import ProgressCallback
+    from casreg.repository.committing import Saved
 
 _MANIFESTS: Final = 64
 
@@ -36,6 +37,7 @@ class Repository:
         self.tables = Tables(backend)
         self._lock = threading.Lock()
         self._marker: Marker | None = None
+        self._browsed: tuple[Digest, VersionReader] | None = None
         self._manifests = lru_cache(maxsize=_MANIFESTS)(self._read_manifest)
 
     def marker(self) -> Marker:
@@ -69,7 +71,14 @@ class Repository:
         """What reads the files of a version."""
         return VersionReader(self.backend, manifest, name, progress)
 
-    def save(self, draft: saving.Draft) -> saving.Saved:
+    def browsed(self, manifest: Manifest) -> VersionReader:
+        """What reads single files of a version. The last one is kept: reading a large tree takes a second."""
+        held = self._browsed
+        if held is None or held[0] != manifest.digest:
+            held = self._browsed = manifest.digest, self.reader(manifest, "")
+        return held[1]
+
+    def save(self, draft: saving.Draft) -> Saved:
         """Store an object's files and commit them as a version. See `casreg.repository.saving.save`."""
         return saving.save(self, draft)
 

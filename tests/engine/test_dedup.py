@@ -210,9 +210,9 @@ def test_stored_is_what_the_place_grew_by(value: bytes) -> None:
 
 def test_a_placement_in_a_segment_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A placement that moved to a segment counts as stored too."""
-    from casreg.repository import saving
+    from casreg.repository import proving
 
-    monkeypatch.setattr(saving, "PLACEMENT_LIMIT", 10)
+    monkeypatch.setattr(proving, "PLACEMENT_LIMIT", 10)
     place = MemoryBackend()
     registry = Registry(place)
     registry.save("thing", noise(100_000))

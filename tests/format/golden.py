@@ -30,7 +30,7 @@ from casreg.manifests import encode_manifest
 from casreg.refs import Record, spill
 from casreg.refs.document import Ref
 from casreg.refs.pace import PACE
-from casreg.repository import editing, saving
+from casreg.repository import committing, editing
 from casreg.repository.repository import Repository
 from casreg.versions import parse_version
 
@@ -112,7 +112,7 @@ def fixed(seed: str) -> Iterator[None]:
     with ExitStack() as stack, tempfile.TemporaryDirectory() as cache:
         stack.enter_context(patch.object(secrets, "token_bytes", dice.token_bytes))
         stack.enter_context(patch.object(secrets, "token_hex", dice.token_hex))
-        stack.enter_context(patch.object(saving, "now", clock.now))
+        stack.enter_context(patch.object(committing, "now", clock.now))
         stack.enter_context(patch.object(editing, "now", clock.now))
         stack.enter_context(patch.dict(os.environ, CASREG_CACHE_DIR=cache))
         try:

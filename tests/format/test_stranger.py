@@ -19,7 +19,7 @@ from casreg.ingest import assembly
 from casreg.model import Chunk, Stream
 from casreg.paths import check_path
 from casreg.refs import spill
-from casreg.repository import saving
+from casreg.repository import proving
 from casreg.versions import Version, parse_version
 from format import stranger
 from format.golden import block, quarters, write_repository, xof
@@ -143,7 +143,7 @@ def test_a_stranger_reads_what_todays_code_writes(
             stack.enter_context(patch.object(spill, "INLINE_LIMIT", 2000))
             stack.enter_context(patch.object(spill, "_LEAST_ROOM", 1000))
         if long:
-            stack.enter_context(patch.object(saving, "PLACEMENT_LIMIT", 300))
+            stack.enter_context(patch.object(proving, "PLACEMENT_LIMIT", 300))
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         both = Both()
         for kind, name, value in todo:

@@ -12,7 +12,7 @@ from casreg.backends.memory import MemoryBackend
 from casreg.exceptions import CorruptError, ObjectNotFoundError, StorageError, UnsupportedFormatError
 from casreg.packs import FRAME, HEADER, TRAILER
 from casreg.registry import Registry
-from casreg.repository import saving
+from casreg.repository import proving
 from registry.lab import noise, snapshot, text
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _make(place: Backend, folder: Path) -> None:
         (folder / name).write_bytes(data)
     registry.save("tree", folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(saving, "PLACEMENT_LIMIT", 10)
+        patch.setattr(proving, "PLACEMENT_LIMIT", 10)
         registry.save("spread", OBJECTS["packed"] + noise(30_000, 3))
     registry.save("deleted", 1)
     registry.save("deleted", 2)

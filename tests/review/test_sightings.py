@@ -13,7 +13,7 @@ from casreg.backends.memory import MemoryBackend
 from casreg.exceptions import NotFound, VersionConflictError
 from casreg.keys import HEAD, name_of_ref_key
 from casreg.refs.document import Ref
-from casreg.repository import saving
+from casreg.repository import proving
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,7 +78,7 @@ def test_a_segment_that_was_collected_while_its_manifest_was_sent(
     warm: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A placement that arrived before the head was read, and is gone, is not taken for seen after it."""
-    monkeypatch.setattr(saving, "PLACEMENT_LIMIT", 10)
+    monkeypatch.setattr(proving, "PLACEMENT_LIMIT", 10)
     backend, source = Sleeper(), random.Random(1)
     registry = Registry(backend)
     if warm:
