@@ -92,11 +92,14 @@ class VersionReader:
 
     def chunks(self, path: str) -> list[Chunk]:
         """The chunks of a file, in order. Reads its chunk list where there is one."""
+        entry, firsts = self.place(path)
+        return self._chunks(entry.stream, "data", firsts)
+
+    def place(self, path: str) -> tuple[Entry, tuple[int, ...]]:
+        """A file that is there, and for each level the number in its section at which its chunks begin."""
         number = self._numbers[path]
-        stream = self.entries[number].stream
-        return self._chunks(
-            stream, "data", tuple(firsts[number] for firsts in self._firsts[: stream.depth + 1])
-        )
+        entry = self.entries[number]
+        return entry, tuple(firsts[number] for firsts in self._firsts[: entry.stream.depth + 1])
 
     def read_into(self, path: str, target: memoryview) -> None:
         """Read a whole file into `target`, which has exactly its size.

@@ -24,10 +24,13 @@ from casreg.names import parse_key
 from casreg.repository import Draft, Repository
 from casreg.repository.editing import annotate, delete, protect, tag, undelete, untag
 from casreg.repository.finding import select
+from casreg.repository.opening import list_files, open_file
 from casreg.versions import Latest, check_tag, parse_selector, parse_version
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import PurePath
 
     from casreg.backends.base import Backend
     from casreg.materializers.table import MaterializerLike
@@ -350,6 +353,43 @@ class Registry:
         except ObjectNotFoundError:
             return False
         return True
+
+    def files(self, name: str, version: str | None = None) -> list[dict[str, Any]]:
+        """The files that a version consists of, sorted by path: dicts of `path`, `size` (bytes), `executable`.
+
+        Raises:
+            ObjectNotFoundError: There is no such object or version.
+            InvalidNameError, InvalidVersionError, InvalidArgumentError: What was given is wrong.
+            CorruptError: Its ref, manifest or tree is damaged.
+            StorageError: It cannot be read.
+        """
+        name, selector = self._load_key(name, version)
+        return list_files(self._repository, name, selector)
+
+    def open(
+        self, name: str, path: str | PurePath | None = None, version: str | None = None
+    ) -> io.BufferedReader:
+        """One file of a version as a binary, read-only, seekable stream, without fetching the rest.
+
+        What is read is verified first, chunk by chunk. Readers of files take the stream: `zipfile.ZipFile`,
+        `numpy.load`, `pandas.read_parquet`. Its calls may come from any thread, but they share one position. It stays
+        as it was opened when the version is overwritten or deleted, as long as its data has not been collected.
+
+        Args:
+            name: The name, or `name@version`.
+            path: One of `files(name)`; may be left out if there is one only.
+            version: A version, `"latest"`, a tag or a range; by default the latest.
+
+        Raises:
+            ObjectNotFoundError: There is no such object or version, or no such file in it.
+            InvalidNameError, InvalidVersionError, InvalidArgumentError: What was given is wrong.
+            CorruptError: Stored bytes are damaged; reads raise it too.
+            ObjectChangedError: Raised by reads: the version was replaced or deleted, and the data collected.
+            StorageError: The storage cannot be read; reads raise it too, and may be tried again.
+        """
+        name, selector = self._load_key(name, version)
+        log.debug("open %s (%s) of %s from %s", path or "the file", selector, name, self._backend.location)
+        return open_file(self._repository, name, selector, path)
 
     # ------------------------------------------------------------------------------------------ tags and notes
 
