@@ -128,6 +128,7 @@ def _load(
         reader,
         manifest.content.params,  # type: ignore[arg-type]  # it was parsed from JSON
         options.classes,
+        options.table,
         trusted=options.trusted,
         allow_pickle=options.allow_pickle,
         into=into,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from casreg.exceptions import DestinationError, MaterializationError
+from casreg.materializers.subfolder import take_part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from casreg.fetch.reader import VersionReader
     from casreg.materializers.base import JSON
     from casreg.materializers.classes import ClassTable
+    from casreg.materializers.table import MaterializerTable
     from casreg.model import Entry
 
 
@@ -27,6 +30,7 @@ class StoredFolder:
         reader: VersionReader,
         params: Mapping[str, JSON],
         classes: ClassTable,
+        table: MaterializerTable,
         *,
         trusted: frozenset[str] = frozenset(),
         allow_pickle: bool = False,
@@ -39,12 +43,16 @@ class StoredFolder:
         self.trusted = trusted
         self.allow_pickle = allow_pickle
         self.into = into
+        self._table = table
+        self._known_paths: tuple[str, ...] | None = None
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
 
     @property
     def paths(self) -> Sequence[str]:
         """Paths of all files."""
-        return [entry.path for entry in self._reader.entries if not entry.folder]
+        if self._known_paths is None:
+            self._known_paths = tuple(entry.path for entry in self._reader.entries if not entry.folder)
+        return self._known_paths
 
     def size(self, path: str) -> int:
         """Bytes of the file."""
@@ -67,10 +75,26 @@ class StoredFolder:
         if size:
             self._reader.read_into(path, view.cast("B"))
 
-    def extract(self, into: Path) -> None:
-        """Write all files and empty folders below `into`, which is made if it is missing."""
+    def extract(self, into: Path, below: str = "") -> None:
+        """Write all files and empty folders below `into`, which is made if it is missing; or only those in `below`."""
         make_empty(into)
-        self._reader.write_tree(into)
+        if not below:
+            self._reader.write_tree(into)
+            return
+        # Under their own names, beside where they shall be; then up, so that nothing is copied.
+        beside = Path(tempfile.mkdtemp(prefix=".casreg-", dir=into))
+        try:
+            entries = enumerate(self._reader.entries)
+            self._reader.write(beside, [at for at, one in entries if one.path.startswith(f"{below}/")])
+            found = beside.joinpath(*below.split("/"))
+            for item in sorted(found.iterdir()) if found.is_dir() else ():
+                item.rename(into / item.name)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+
+    def take(self, path: str, stored: JSON) -> object:
+        """Load a part, from what is below the folder `path`."""
+        return take_part(self, path, stored, self._table)
 
     def __truediv__(self, path: str) -> Path:
         """The file, extracted to a temporary folder that lives as long as this folder is open."""

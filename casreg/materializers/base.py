@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from casreg.materializers.classes import ClassTable
+    from casreg.materializers.table import MaterializerTable
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 """A value that JSON holds without loss."""
@@ -51,6 +52,11 @@ class OutFolder(Protocol):
         """The classes that values may refer to."""
         ...
 
+    @property
+    def table(self) -> MaterializerTable:
+        """The materializers that `put` chooses from."""
+        ...
+
     def add(self, path: str, *buffers: Buffer) -> None:
         """Add a file whose bytes are the concatenation of `buffers`.
 
@@ -80,6 +86,23 @@ class OutFolder(Protocol):
             SourceNotFoundError: There is no such folder.
             UnsupportedSourceError: Something in it is neither a file nor a folder, or has a name that cannot be
                 stored.
+        """
+        ...
+
+    def put(self, path: str, obj: object) -> JSON:
+        """Save a part of the object, of any kind that the caller's registry can save, below the folder `path`.
+
+        The part goes to the materializer of its own class, with the caller's registrations. It is never pickled
+        by itself: let `NoMaterializerError` pass, and where the caller allows pickle the whole object is.
+
+        Returns:
+            What `InFolder.take` wants to have back, small JSON: keep it in `params` or in a file.
+
+        Raises:
+            NoMaterializerError: Nothing can save it so that it could be loaded again; or it is a path.
+            UntrustedError: Loading it would need something that the caller has not allowed.
+            MaterializationError: Its materializer failed, or a path cannot be stored or is taken.
+            InvalidMetadataError: Its parameters are no JSON.
         """
         ...
 
@@ -150,11 +173,25 @@ class InFolder(Protocol):
         """
         ...
 
-    def extract(self, into: Path) -> None:
-        """Write all files and empty folders below `into`.
+    def extract(self, into: Path, below: str = "") -> None:
+        """Write all files and empty folders below `into`; with `below` only those of that folder, without its name.
 
         Raises:
             DestinationError: `into` is not empty, or two paths would be one there.
+        """
+        ...
+
+    def take(self, path: str, stored: JSON) -> object:
+        """Load the part that `OutFolder.put` saved below the folder `path`; `stored` is what it returned.
+
+        The materializer is looked up by its id among the caller's own; nothing is imported.
+
+        Raises:
+            MaterializationError: The files are not what the part's materializer writes, or `stored` is not what
+                `put` returns.
+            UnknownMaterializerError: This process has no materializer with that id.
+            UntrustedError: Pickle or a type would be needed that the caller has not allowed.
+            UnknownClassError: A class would be needed that is not registered.
         """
         ...
 

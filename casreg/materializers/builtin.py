@@ -11,6 +11,7 @@ FALLBACK: Final = "python.json/1"
 PICKLE: Final = "python.pickle/1"
 PATH_FILE: Final = "path.file/1"
 PATH_FOLDER: Final = "path.folder/1"
+SKLEARN_ESTIMATOR: Final = "sklearn.estimator/1"
 
 BY_ID: Final = {
     "python.bytes/1": _HERE + "python_bytes.PythonBytes",
@@ -21,7 +22,7 @@ BY_ID: Final = {
     "numpy.ndarray/1": _HERE + "numpy_array.NumpyArray",
     PATH_FILE: _HERE + "path_file.PathFile",
     PATH_FOLDER: _HERE + "path_folder.PathFolder",
-    "sklearn.estimator/1": _HERE + "sklearn_estimator.SklearnEstimator",
+    SKLEARN_ESTIMATOR: _HERE + "sklearn_estimator.SklearnEstimator",
 }
 
 _JSON_TYPES: Final = (
@@ -56,7 +57,7 @@ BY_TYPE: Final = {
     "sklearn.neighbors._ball_tree.BallTree": _JSON,
     "numpy.random.mtrand.RandomState": _JSON,
     "numpy.random._generator.Generator": _JSON,
-    "sklearn.base.BaseEstimator": BY_ID["sklearn.estimator/1"],
+    "sklearn.base.BaseEstimator": BY_ID[SKLEARN_ESTIMATOR],
 }
 
 BUILTIN: Final = {**BY_ID, **BY_TYPE}

@@ -5,12 +5,22 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeAlias
 
-from casreg.exceptions import MaterializationError, SourceNotFoundError, UnsupportedSourceError
-from casreg.materializers.classes import ClassTable
+from casreg import canonical
+from casreg.exceptions import (
+    MaterializationError,
+    NoMaterializerError,
+    SourceNotFoundError,
+    UnsupportedSourceError,
+)
+from casreg.materializers.builtin import BUILTIN, PATH_FILE, PATH_FOLDER
+from casreg.materializers.classes import ClassTable, dotted
+from casreg.materializers.dispatch import materializer_for, save_object
+from casreg.materializers.subfolder import MAX_NESTED
+from casreg.materializers.table import MaterializerTable
 from casreg.paths import check_path
 
 if TYPE_CHECKING:
@@ -85,15 +95,21 @@ class Outgoing:
     def __init__(
         self,
         *,
+        table: MaterializerTable | None = None,
         classes: ClassTable | None = None,
         trusted: frozenset[str] = frozenset(),
         allow_pickle: bool = False,
+        depth: int = 0,
     ) -> None:
+        """`depth` says in how many objects the one that is saved here is nested."""
         self.params: dict[str, JSON] = {}
+        self.table = MaterializerTable(BUILTIN) if table is None else table
         self.classes = ClassTable() if classes is None else classes
         self.trusted = trusted
         self.allow_pickle = allow_pickle
         self._entries: dict[str, Entry] = {}
+        self._parts: list[Outgoing] = []
+        self._depth = depth
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
 
     def add(self, path: str, *buffers: Buffer) -> None:
@@ -116,6 +132,34 @@ class Outgoing:
             raise UnsupportedSourceError(f"{source} is not a folder")
         for entry in _walk(os.fspath(source), ""):
             _place(self._entries, entry)
+
+    def put(self, path: str, obj: object) -> JSON:
+        """See `OutFolder.put`."""
+        if self._depth >= MAX_NESTED:
+            raise NoMaterializerError(
+                f"objects are nested deeper than {MAX_NESTED} levels here; one of them may hold itself: break the "
+                "cycle, or save the parts under names of their own"
+            )
+        # Not pickled, even if that is allowed: then the whole value is, which keeps what its parts share.
+        chosen = materializer_for(obj, self.table, self.classes, self.trusted, allow_pickle=False)
+        if chosen.id in (PATH_FILE, PATH_FOLDER):
+            raise NoMaterializerError(
+                f"{obj!r} is a path, which cannot be a part of another object; put what is there into the folder with "
+                "`add_file` or `add_tree`"
+            )
+        part = Outgoing(
+            table=self.table,
+            classes=self.classes,
+            trusted=self.trusted,
+            allow_pickle=self.allow_pickle,
+            depth=self._depth + 1,
+        )
+        self._parts.append(part)  # whose temporary folder stays until this one is closed
+        save_object(chosen, obj, part)
+        canonical.dump(part.params, f"the parameters of {dotted(type(obj))}")
+        for entry in part.entries():
+            _place(self._entries, replace(entry, path=check_own_path(f"{path}/{entry.path}")))
+        return [chosen.id, part.params]
 
     def __truediv__(self, path: str) -> Path:
         """See `OutFolder.__truediv__`."""
@@ -148,6 +192,8 @@ class Outgoing:
 
     def close(self) -> None:
         """Remove the temporary folder. `DiskFile` entries from it are gone then."""
+        for part in self._parts:
+            part.close()
         if self._temporary is not None:
             self._temporary.cleanup()
             self._temporary = None

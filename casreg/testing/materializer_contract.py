@@ -90,6 +90,10 @@ class MaterializerContract:
         """The classes that are registered, here and in the process that loads."""
         return ClassTable()
 
+    def table(self) -> MaterializerTable:
+        """The materializers for parts of the values, here and in the process that loads."""
+        return MaterializerTable(BUILTIN)
+
     def into(self, folder: Path) -> Path | None:
         """Where loaded paths go; None for values that are no paths."""
         del folder
@@ -192,6 +196,7 @@ class MaterializerContract:
                 allow_pickle=self.allow_pickle,
                 trusted=self.trusted,
                 classes=self.classes(),
+                table=self.table(),
                 into=into,
             )
             answers.append(self.equal(example, load_object(self._made(), folder)))
@@ -202,7 +207,7 @@ class MaterializerContract:
 
     def _saved(self) -> list[tuple[object, MemoryInFolder]]:
         saved = []
-        table = MaterializerTable(BUILTIN)
+        table = self.table()
         for example in self.examples():
             with materialize(
                 example,
@@ -226,6 +231,7 @@ class MaterializerContract:
             allow_pickle=self.allow_pickle,
             trusted=self.trusted,
             classes=like.classes,
+            table=like.table,
             into=into,
         )
 

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from casreg.exceptions import DestinationError, MaterializationError
+from casreg.materializers.builtin import BUILTIN
 from casreg.materializers.classes import ClassTable
 from casreg.materializers.folders import DiskFile, MemoryFile, Outgoing
+from casreg.materializers.subfolder import take_part
+from casreg.materializers.table import MaterializerTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,6 +34,7 @@ class MemoryInFolder:
         allow_pickle: bool = False,
         trusted: frozenset[str] = frozenset(),
         classes: ClassTable | None = None,
+        table: MaterializerTable | None = None,
         into: Path | None = None,
     ) -> None:
         self.files = dict(files)
@@ -41,6 +45,7 @@ class MemoryInFolder:
         self.allow_pickle = allow_pickle
         self.trusted = trusted
         self.classes = ClassTable() if classes is None else classes
+        self.table = MaterializerTable(BUILTIN) if table is None else table
         self.into = into
 
     def size(self, path: str) -> int:
@@ -60,28 +65,35 @@ class MemoryInFolder:
             )
         view[:] = self._file(path)
 
-    def extract(self, into: Path) -> None:
+    def extract(self, into: Path, below: str = "") -> None:
         """See `InFolder.extract`."""
         if into.exists() and any(into.iterdir()):
             raise DestinationError(f"{into} is not empty")
         into.mkdir(parents=True, exist_ok=True)
+        prefix = f"{below}/" if below else ""
         for path in self.paths:
-            self._write(into, path)
+            if path.startswith(prefix):
+                self._write(into, path, path[len(prefix) :])
         for path in self.empty_folders:
-            (into / path).mkdir(parents=True)
+            if path.startswith(prefix):
+                (into / path[len(prefix) :]).mkdir(parents=True)
+
+    def take(self, path: str, stored: JSON) -> object:
+        """See `InFolder.take`."""
+        return take_part(self, path, stored, self.table)
 
     def __truediv__(self, path: str) -> Path:
         """See `InFolder.__truediv__`. The caller's tests remove the system's temporary folder."""
         self._file(path)
-        return self._write(Path(tempfile.mkdtemp(prefix="casreg-test-")), path)
+        return self._write(Path(tempfile.mkdtemp(prefix="casreg-test-")), path, path)
 
     def _file(self, path: str) -> bytes:
         if path not in self.files:
             raise MaterializationError(f"the version has no file {path!r}")
         return self.files[path]
 
-    def _write(self, into: Path, path: str) -> Path:
-        place = into / path
+    def _write(self, into: Path, path: str, name: str) -> Path:
+        place = into / name
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(self.files[path])
         if path in self.executable:
@@ -94,6 +106,7 @@ def stored(
     *,
     into: Path | None = None,
     classes: ClassTable | None = None,
+    table: MaterializerTable | None = None,
     trusted: frozenset[str] | None = None,
     allow_pickle: bool | None = None,
 ) -> MemoryInFolder:
@@ -115,6 +128,7 @@ def stored(
         empty_folders=empty,
         into=into,
         classes=folder.classes if classes is None else classes,
+        table=folder.table if table is None else table,
         trusted=folder.trusted if trusted is None else trusted,
         allow_pickle=folder.allow_pickle if allow_pickle is None else allow_pickle,
     )

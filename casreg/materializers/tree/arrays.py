@@ -22,7 +22,9 @@ _NUMBERS: Final = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)|complex(64
 
 def encode_array(encoder: Encoder, value: Any) -> JSON:
     """An array, in a .npy file of its own."""
-    return encoder.encode_large(plain_array(value))
+    with encoder.located():
+        array = plain_array(value)
+    return encoder.encode_large(array)
 
 
 def decode_array(decoder: Decoder, node: JSON) -> object:
@@ -103,6 +105,14 @@ def decode_dtype(decoder: Decoder, node: JSON) -> object:
 
     text = decoder.text(node)
     return np.dtype(object) if text == "object" else dtype_of_text(text)
+
+
+def find_own(cls: type) -> Callable[[Encoder, Any], JSON] | None:
+    """The encoder for a class that is numpy's own, subclasses of its arrays aside."""
+    if cls.__module__.partition(".")[0] != "numpy":
+        return None
+    found = find_encoder(cls)
+    return None if found is encode_array and cls.__qualname__ != "ndarray" else found
 
 
 def find_encoder(cls: type) -> Callable[[Encoder, Any], JSON] | None:

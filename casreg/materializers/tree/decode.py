@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
 from casreg.exceptions import MaterializationError
 from casreg.materializers.numpy_array import is_array, read_array
+from casreg.materializers.subfolder import paths_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +19,7 @@ Decode: TypeAlias = "Callable[[Decoder, JSON], object]"
 FindDecoder: TypeAlias = "Callable[[str], Decode]"
 
 _UNFINISHED: Final = object()
+_PART: Final = re.compile(r"parts/(0|[1-9][0-9]{0,9})")
 
 
 class Decoder:
@@ -36,6 +39,7 @@ class Decoder:
         self._shared: list[object] = []
         self._said: set[str] = set()
         self._unread = {other for other in folder.paths if other != path}
+        self._taken: set[str] = set()
 
     def decode(self, node: JSON) -> object:
         """The value of one JSON node.
@@ -117,6 +121,16 @@ class Decoder:
     def read_bytes(self, node: JSON) -> memoryview:
         """The bytes of the file that `node` names."""
         return self.folder.read(self._file(node))
+
+    def take(self, path: JSON, stored: JSON) -> object:
+        """The object that `OutFolder.put` saved in the folder `path`, taken once."""
+        folder = self.text(path)
+        # Folders of this form are never inside each other, so that no file belongs to two.
+        if not _PART.fullmatch(folder) or folder in self._taken:
+            self.fail("a folder of its own, referred to once", folder)
+        self._taken.add(folder)
+        self._unread.difference_update(paths_below(self.folder.paths, folder))
+        return self.folder.take(folder, stored)
 
     def class_for(self, key: str) -> type:
         """The class that is registered under `key`; for the first value that asks, the outermost, the caller's.

@@ -7,8 +7,9 @@ import json
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
-from casreg.exceptions import NoMaterializerError
+from casreg.exceptions import InvalidMetadataError, MaterializerError, NoMaterializerError
 from casreg.materializers.classes import dotted
+from casreg.materializers.dispatch import no_data
 from casreg.materializers.numpy_array import add_array
 
 if TYPE_CHECKING:
@@ -132,22 +133,42 @@ class Encoder:
 
     def add_array(self, array: Array) -> str:
         """Put an array into a .npy file of its own; gives the path."""
-        path = self._next("npy")
-        try:
+        path = self.next_path(".npy")
+        with self.located():
             add_array(self.folder, path, array)
-        except NoMaterializerError as err:
-            raise NoMaterializerError(f"{self.where()}: {err}") from err
         return path
 
     def add_bytes(self, data: bytes | bytearray) -> str:
         """Put bytes into a file of their own; gives the path."""
-        path = self._next("bin")
+        path = self.next_path(".bin")
         self.folder.add(path, data)
+        return path
+
+    def next_path(self, extension: str = "") -> str:
+        """The path of the next file or folder beside the JSON.
+
+        Raises:
+            NoMaterializerError: We are in a set, where nothing has a place that is the same in every process.
+        """
+        if self._fileless is not None:
+            self.refuse(
+                f"arrays and long bytes inside {self._fileless} have no stable order; use a list or a dict"
+            )
+        path = f"parts/{self._files}{extension}"
+        self._files += 1
         return path
 
     def where(self) -> str:
         """Where in the value we are: `value['a'][3]`."""
         return "value" + "".join(self._where)
+
+    @contextlib.contextmanager
+    def located(self) -> Iterator[None]:
+        """What others refuse in here is refused with the place in the value."""
+        try:
+            yield
+        except (MaterializerError, InvalidMetadataError) as err:
+            raise type(err)(f"{self.where()}: {err}") from err
 
     def refuse(self, why: str) -> NoReturn:
         """Raise `NoMaterializerError` for the value at this place."""
@@ -161,23 +182,18 @@ class Encoder:
                 "a path in a container: save `str(path)` if its name is meant, or the Path alone for what is there"
             )
         base = next((one for one in cls.__mro__[1:-1] if one.__module__ == "builtins"), None)
+        reason = no_data(cls)
+        if reason is not None:
+            self.refuse(reason)
         if base is not None:
             self.refuse(
                 f"a {name} would come back as a plain {base.__name__}; `{base.__name__}(it)` says that is meant"
             )
         self.refuse(
-            f"nothing knows how to save a {name}; allow `trusted=[{name!r}]` to have its attributes stored, or "
-            f"`allow_pickle=True`, or save it under a name of its own with a materializer of yours"
+            f"nothing knows how to save a {name}; write a materializer for it and "
+            f"`registry.register_materializer({name!r}, 'my_module.MyMaterializer')`, or pass `trusted=[{name!r}]` to "
+            f"have its attributes stored, or `allow_pickle=True`"
         )
-
-    def _next(self, extension: str) -> str:
-        if self._fileless is not None:
-            self.refuse(
-                f"arrays and long bytes inside {self._fileless} have no stable order; use a list or a dict"
-            )
-        path = f"parts/{self._files}.{extension}"
-        self._files += 1
-        return path
 
 
 def sort_key(encoded: JSON) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from casreg.exceptions import MaterializationError
 from casreg.materializers.classes import dotted, kind_of
-from casreg.materializers.tree import arrays, containers, records, scalars, sparse, times
+from casreg.materializers.tree import arrays, containers, parts, records, scalars, sparse, times
 from casreg.materializers.tree.objects import native, objects, random_state, values
 
 if TYPE_CHECKING:
@@ -40,32 +40,46 @@ _DECODERS: Final[dict[str, Callable[[Decoder, JSON], object]]] = {
     **values.DECODERS,
     **native.DECODERS,
     **random_state.DECODERS,
+    **parts.DECODERS,
 }
 
 
-def encoder_for(cls: type, encoder: Encoder) -> Callable[[Encoder, Any], JSON]:
-    """Who encodes values of exactly `cls`.
+def encoder_for(cls: type, encoder: Encoder) -> Callable[[Encoder, Any], JSON]:  # noqa: RET503 - refuse_class() raises
+    """Who encodes values of exactly `cls`: the tree itself, if it knows the class; else its materializer.
 
     Raises:
         NoMaterializerError: Nobody does.
     """
-    found = _among_attributes(cls) if encoder.in_object else None
-    found = found or _ENCODERS.get(cls) or _BY_NAME.get(dotted(cls)) or arrays.find_encoder(cls)
-    if found is None and (kind_of(cls) is None or encoder.folder.classes.key_of(cls) is None):
-        found = objects.find_encoder(cls, encoder)
-    if found is None:
-        kind = kind_of(cls)
-        if kind is None:
-            encoder.refuse_class(cls)
-        found = records.BY_KIND[kind]
-    return found
+    for find in (_exactly, _by_fields, parts.find_encoder, _by_base):
+        found = find(cls, encoder)
+        if found is not None:
+            return found
+    encoder.refuse_class(cls)
 
 
-def _among_attributes(cls: type) -> Encode | None:
-    found = values.ENCODERS.get(cls)
-    return found or next(
-        (values.BY_NAME[name] for name in map(dotted, cls.__mro__) if name in values.BY_NAME), None
-    )
+def _exactly(cls: type, encoder: Encoder) -> Encode | None:
+    name = dotted(cls)
+    found = (values.ENCODERS.get(cls) or values.BY_NAME.get(name)) if encoder.in_object else None
+    return found or _ENCODERS.get(cls) or _BY_NAME.get(name) or arrays.find_own(cls)
+
+
+def _by_fields(cls: type, encoder: Encoder) -> Encode | None:
+    kind = kind_of(cls)
+    if kind is not None and encoder.folder.classes.key_of(cls) is not None:
+        return records.BY_KIND[kind]
+    return objects.find_encoder(cls, encoder)
+
+
+def _by_base(cls: type, encoder: Encoder) -> Encode | None:
+    """Of these classes values of subclasses are known too, or refused with the reason."""
+    if encoder.in_object:
+        found = next(
+            (values.BY_NAME[name] for name in map(dotted, cls.__mro__) if name in values.BY_NAME), None
+        )
+        if found is not None:
+            return found
+    kind = kind_of(cls)
+    return arrays.find_encoder(cls) or (None if kind is None else records.BY_KIND[kind])
 
 
 def decoder_for(tag: str) -> Callable[[Decoder, JSON], object]:

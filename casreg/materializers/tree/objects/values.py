@@ -26,7 +26,8 @@ _SMALL_BYTES: Final = 256
 
 def encode_array(encoder: Encoder, value: Any) -> JSON:
     """An array among the attributes of an object: small ones in the JSON, and Python's values one by one."""
-    array = plain_array(value)
+    with encoder.located():
+        array = plain_array(value)
     if array.dtype.hasobject and array.dtype.names is None:
         with encoder.inside(value):
             items = [encoder.child(item, f"[{at}]") for at, item in enumerate(array.ravel().tolist())]

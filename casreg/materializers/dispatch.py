@@ -1,0 +1,146 @@
+"""Who saves an object, and the rules that every save and load by a materializer keeps.
+
+The same for the object of a version and for the parts that materializers put into it: parameters that were not
+declared are refused, and whatever goes wrong inside a materializer becomes an error of casreg's tree.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import BuiltinFunctionType, FunctionType, MethodType
+from typing import TYPE_CHECKING, Final
+
+from casreg.exceptions import CasregError, MaterializationError, NoMaterializerError
+from casreg.materializers.builtin import FALLBACK, PATH_FILE, PATH_FOLDER, PICKLE
+from casreg.materializers.classes import dotted, kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from casreg.materializers.base import JSON, InFolder, Materializer, OutFolder
+    from casreg.materializers.classes import ClassTable
+    from casreg.materializers.table import MaterializerTable
+
+_CODE: Final = (type, FunctionType, MethodType, BuiltinFunctionType)
+
+
+def materializer_for(
+    obj: object, table: MaterializerTable, classes: ClassTable, trusted: frozenset[str], *, allow_pickle: bool
+) -> Materializer:
+    """The materializer that saves `obj`.
+
+    Raises:
+        NoMaterializerError: There is none; says what to write.
+    """
+    cls = type(obj)
+    found = table.for_class(cls)
+    if found is None and (
+        dotted(cls) in trusted or kind_of(cls) is not None or classes.key_of(cls) is not None
+    ):
+        found = table.for_id(FALLBACK)
+    if found is None and allow_pickle:
+        found = table.for_id(PICKLE)
+    if found is None:
+        raise NoMaterializerError(no_materializer(obj))
+    if found.id == PATH_FILE and isinstance(obj, Path) and os.path.isdir(obj):
+        return table.for_id(PATH_FOLDER)  # one class, two stored forms
+    return found
+
+
+def no_materializer(obj: object) -> str:
+    """What to say of an object of a class that nothing knows."""
+    reason = no_data(type(obj))
+    if reason is not None:
+        return reason
+    name = dotted(type(obj))
+    if name.startswith("pandas."):
+        return (
+            f"there is no materializer for {name} yet; write it to a file and save the file's Path (`to_parquet` keeps "
+            "types), save its columns as numpy arrays, write a materializer "
+            f"and `registry.register_materializer({name!r}, 'my_module.MyMaterializer')`, or pass `allow_pickle=True`"
+        )
+    return (
+        f"nothing knows how to save a {name}; write a materializer for it and "
+        f"`registry.register_materializer({name!r}, 'my_module.MyMaterializer')`, or pass `materializer=`, or "
+        f"`trusted=[{name!r}]` to have its attributes stored, or `allow_pickle=True`"
+    )
+
+
+def no_data(cls: type) -> str | None:
+    """What to say of values of `cls` that are code, or only show what others hold; None of those that are data."""
+    if issubclass(cls, _CODE):
+        return (
+            f"a {dotted(cls)} is code, which is not stored; save its data, or allow pickle with `allow_pickle=True` (of "
+            "classes and functions pickle keeps only their names)"
+        )
+    if issubclass(cls, Iterator):
+        return f"a {dotted(cls)} can be read once only, so it is not stored; save `list(…)` of it"
+    if issubclass(cls, memoryview):
+        return (
+            "a memoryview shows memory of something else, so it is not stored; save `bytes(view)`, or "
+            "`numpy.asarray(view)` if its format and shape matter"
+        )
+    return None
+
+
+def save_object(materializer: Materializer, obj: object, folder: OutFolder) -> None:
+    """Let `materializer` save `obj`, and check what it did.
+
+    Raises:
+        MaterializationError: It failed, or set a parameter that it does not declare.
+        CasregError: What the materializer itself raises.
+    """
+    try:
+        materializer.save(obj, folder)
+    except (CasregError, MemoryError):
+        raise
+    except Exception as err:
+        raise MaterializationError(
+            f"the materializer {materializer.id!r} failed to save a {dotted(type(obj))}: {type(err).__name__}: {err}"
+        ) from err
+    refuse_undeclared(materializer, folder.params)
+
+
+def load_object(materializer: Materializer, folder: InFolder, cls: type | None = None) -> object:
+    """Let `materializer` load what `folder` holds.
+
+    Raises:
+        MaterializationError: Parameters that it does not declare, files that it cannot work with, or a value that is no
+            `cls`.
+        CasregError: What the materializer or the folder itself raises.
+    """
+    refuse_undeclared(materializer, folder.params)
+    try:
+        value = materializer.load(folder, cls)
+    except (CasregError, MemoryError):
+        raise
+    except ModuleNotFoundError as err:
+        raise MaterializationError(
+            f"the materializer {materializer.id!r} cannot load here: {err}; install it and load again"
+        ) from err
+    except Exception as err:
+        raise MaterializationError(
+            f"the materializer {materializer.id!r} could not load the stored files: {type(err).__name__}: {err}"
+        ) from err
+    if cls is not None and not isinstance(value, cls):
+        raise MaterializationError(
+            f"the stored value is a {dotted(type(value))}; it cannot be loaded as {dotted(cls)}"
+        )
+    return value
+
+
+def refuse_undeclared(materializer: Materializer, params: Mapping[str, JSON]) -> None:
+    """See that a materializer declares every one of `params`.
+
+    Raises:
+        MaterializationError: It does not.
+    """
+    declared: Iterable[str] = getattr(materializer, "parameters", ())
+    unknown = sorted(set(params) - set(declared))
+    if unknown:
+        raise MaterializationError(
+            f"the materializer {materializer.id!r} declares no parameter {', '.join(map(repr, unknown))}; "
+            f"name it in its attribute `parameters`, or load with the casreg that stored it"
+        )
