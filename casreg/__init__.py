@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from casreg.backends.local import LocalBackend as LocalRegistryBackend
     from casreg.backends.memory import MemoryBackend
     from casreg.registry import Registry
+    from casreg.store import Mount, Store
 
     __version__: str
 else:
@@ -70,7 +71,9 @@ else:
     _LAZY = {
         "LocalRegistryBackend": ("casreg.backends.local", "LocalBackend"),
         "MemoryBackend": ("casreg.backends.memory", "MemoryBackend"),
+        "Mount": ("casreg.store", "Mount"),
         "Registry": ("casreg.registry", "Registry"),
+        "Store": ("casreg.store", "Store"),
     }
 
     def __getattr__(name: str) -> object:
@@ -107,6 +110,7 @@ __all__ = [
     "MaterializationError",
     "MaterializerError",
     "MemoryBackend",
+    "Mount",
     "NoMaterializerError",
     "NotFound",
     "ObjectChangedError",
@@ -120,6 +124,7 @@ __all__ = [
     "StorageFullError",
     "StoragePermissionError",
     "StorageUnavailableError",
+    "Store",
     "StoreAmbiguousObjectError",
     "StoreError",
     "StoreKeyFormatError",

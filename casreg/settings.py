@@ -9,6 +9,7 @@ user's *data* folder, never to a cache that a cleaner may empty.  Nothing here t
 | `CASREG_STORE_DIR`    | the folder of `Store()`                      |
 | `CASREG_CACHE_DIR`    | what can be lost: copies, hints              |
 | `CASREG_CONFIG`       | the file that names mounts                   |
+| `CASREG_MOUNTS`       | more mounts of `Store()`: `location=place;…` |
 
 A leading `~` is expanded.  An empty variable counts as one that is not set.
 """
@@ -27,6 +28,7 @@ REGISTRY_DIR: Final = "CASREG_REGISTRY_DIR"
 STORE_DIR: Final = "CASREG_STORE_DIR"
 CACHE_DIR: Final = "CASREG_CACHE_DIR"
 CONFIG: Final = "CASREG_CONFIG"
+MOUNTS: Final = "CASREG_MOUNTS"
 
 _APP: Final = "casreg"
 
@@ -65,6 +67,11 @@ def config_path() -> Path:
         InvalidArgumentError: `CASREG_CONFIG` begins with a `~` that stands for no home folder.
     """
     return _from_environment(CONFIG) or platformdirs.user_config_path(_APP, appauthor=False) / "config.toml"
+
+
+def mounts_text() -> str | None:
+    """What `CASREG_MOUNTS` holds, as it is; None when it is unset or empty."""
+    return os.environ.get(MOUNTS) or None
 
 
 def _from_environment(variable: str) -> Path | None:

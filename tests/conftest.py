@@ -29,6 +29,7 @@ def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CASREG_STORE_DIR", str(tmp_path / "default-store"))
     monkeypatch.setenv("CASREG_CACHE_DIR", str(tmp_path / "default-cache"))
     monkeypatch.setenv("CASREG_CONFIG", str(tmp_path / "default-config.toml"))
+    monkeypatch.delenv("CASREG_MOUNTS", raising=False)
 
 
 @pytest.fixture

@@ -1,0 +1,522 @@
+"""`Store`: many registries behind one API. It finds the registry that a key means, and leaves the work to it."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from casreg.exceptions import (
+    InvalidArgumentError,
+    InvalidNameError,
+    InvalidVersionError,
+    ObjectNotFoundError,
+    StoreKeyFormatError,
+    StoreLocationNotFound,
+)
+from casreg.store import moving
+from casreg.store.config import read_configuration
+from casreg.store.keys import StoreKey, build_key, parse_key
+from casreg.store.mounts import mount_of, mounts_of, table_of
+from casreg.store.routing import Router, parse, parse_target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from casreg.materializers.table import MaterializerLike
+    from casreg.registry import Registry
+    from casreg.store.mounts import Mount, Place
+
+
+class Store(MutableMapping[str, Any]):
+    """Registries under locations: `location/name` is the object `name` in the registry at `location`.
+
+    What changes something needs the location. What only reads takes a name alone too, and asks every mount which
+    has it: none is `ObjectNotFoundError`, several are `StoreAmbiguousObjectError`, and a mount that cannot say makes
+    it `StoreMountError`; nothing is ever picked silently. With a version, tag or range in the key a mount has the
+    object if it has such a version. Keys may be `name@version` wherever names may.
+
+    One Store may be used by many threads, survives `fork`, and pickles as its registries do. Making one reads the
+    configuration file at most, and does no other I/O.
+    """
+
+    def __init__(
+        self,
+        mounts: Mapping[str, Place] | Iterable[Mount] | None = None,
+        *,
+        default_location: str | None = None,
+    ) -> None:
+        """Open a store.
+
+        Args:
+            mounts: Registries, paths, URIs or backends by location, or a list of `Mount`. By default those that the
+                configuration file and `CASREG_MOUNTS` name, and `default`, a lasting local folder.
+            default_location: The location to ask first for a name alone. It decides nothing: all are asked.
+
+        Raises:
+            InvalidArgumentError: The mounts cannot be understood.
+            StoreLocationNotFound: No mount has the default location.
+            ConfigError: The configuration cannot be understood. Names the file or variable, and the entry.
+        """
+        if mounts is None:
+            configured = read_configuration()
+            self._router = Router(configured.mounts, default_location or configured.default_location)
+        else:
+            self._router = Router(mounts_of(mounts), default_location)
+
+    # ------------------------------------------------------------------------------------------ mounts
+
+    @property
+    def default_location(self) -> str | None:
+        """The location that is asked first for a name alone; None where there is no preference."""
+        return self._router.default
+
+    def set_default_location(self, location: str | None) -> None:
+        """Ask this location first from now on; None: no preference.
+
+        Raises:
+            StoreLocationNotFound: No mount has it.
+        """
+        self._router.default = None if location is None else self._router.mounts.get(location).location
+
+    def add_mount(self, location: str, registry: Place, *, read_only: bool = False) -> None:
+        """Mount a registry (or a path, URI or backend) under a location.
+
+        Args:
+            location: ASCII letters, digits, `-`, `.` and `_`.
+            registry: What to mount. One registry may stand under two locations.
+            read_only: This store changes nothing there. The registry itself stays what it is.
+
+        Raises:
+            InvalidArgumentError: The location is taken or cannot be one, or the place cannot be understood.
+        """
+        self._router.add(mount_of(location, registry, read_only=read_only))
+
+    def remove_mount(self, location: str) -> None:
+        """Take a mount out of this store. Its registry and everything in it stay.
+
+        Raises:
+            StoreLocationNotFound: There is none.
+        """
+        self._router.remove(location)
+
+    def has_mount(self, location: str) -> bool:
+        """Whether there is a mount of this location."""
+        return location in self._router.mounts
+
+    def list_mounts(self) -> list[str]:
+        """The locations, sorted."""
+        return sorted(mount.location for mount in self._router.mounts.all())
+
+    def get_mount(self, location: str) -> Mount:
+        """The mount of a location.
+
+        Raises:
+            StoreLocationNotFound: There is none. Says which there are.
+        """
+        return self._router.mounts.get(location)
+
+    def get_registry(self, location: str) -> Registry:
+        """The registry at a location, with all that it can do; what a mount forbids it does not know.
+
+        Raises:
+            StoreLocationNotFound: There is none. Says which there are.
+        """
+        return self._router.mounts.get(location).registry
+
+    @staticmethod
+    def parse_key(key: str) -> StoreKey:
+        """Take `location/name@version` apart: `location, name, version = store.parse_key(key)`; None for what is not said.
+
+        Raises:
+            StoreKeyFormatError: It is no key.
+            InvalidNameError: Its name cannot be one.
+        """
+        return parse_key(key)
+
+    @staticmethod
+    def build_key(location: str, name: str, version: str | None = None) -> str:
+        """The key of these parts.
+
+        Raises:
+            InvalidArgumentError, InvalidNameError, StoreKeyFormatError: They cannot be parts of one.
+        """
+        return build_key(location, name, version)
+
+    # ------------------------------------------------------------------------------------------ objects
+
+    def save(self, key: str, obj: object, **options: Any) -> str:
+        """Save `obj` as a version of `location/name`. When this returns, the version exists and is durable.
+
+        Args:
+            key: `location/name`, or `location/name@version`.
+            obj: What to save.
+            options: As those of `Registry.save`: `version`, `metadata`, `tags`, …
+
+        Returns:
+            The version.
+
+        Raises:
+            StoreKeyFormatError: The key has no location, or is none.
+            StoreLocationNotFound: No mount has the location. Says which there are.
+            ReadOnlyError: The mount is read-only.
+            CasregError: What `Registry.save` raises.
+        """
+        registry, to = self._router.to_change(key, "save")
+        return registry.save(to.inside, obj, **options)
+
+    def load(self, key: str, version: str | None = None, **options: Any) -> Any:
+        """Load a version, from the location in the key, or from the one mount that has it.
+
+        Args:
+            key: `location/name` or `name`; each may have `@version` behind it.
+            version: A version, `"latest"`, a tag or a range; by default the latest.
+            options: As those of `Registry.load`: `into`, `as_`, …
+
+        Raises:
+            ObjectNotFoundError: It is not there; for a name alone: in no mount (a `KeyError` and a `ValueError`).
+            StoreAmbiguousObjectError: Several mounts have it. Lists the keys to choose from.
+            StoreMountError: A mount could not be asked. Names it, and the keys under which the object was found.
+            StoreLocationNotFound, StoreKeyFormatError: No mount has the location; it is no key.
+            CasregError: What `Registry.load` raises.
+        """
+        mount, to = self._router.to_read(key, version)
+        return mount.registry.load(to.name, to.version, **options)
+
+    def delete(self, key: str, version: str | None = None) -> list[str]:
+        """Delete a version of `location/name`, or all its versions, as `Registry.delete` does. Returns them.
+
+        Raises:
+            StoreKeyFormatError, StoreLocationNotFound, ReadOnlyError: As `save`.
+            CasregError: What `Registry.delete` raises.
+        """
+        registry, to = self._router.to_change(key, "delete", version)
+        return registry.delete(to.name, to.version)
+
+    def undelete(self, key: str, version: str | None = None) -> str:
+        """Bring a deleted version of `location/name` back, as `Registry.undelete` does. Returns it.
+
+        Raises:
+            StoreKeyFormatError, StoreLocationNotFound, ReadOnlyError: As `save`.
+            CasregError: What `Registry.undelete` raises.
+        """
+        registry, to = self._router.to_change(key, "undelete", version)
+        return registry.undelete(to.name, to.version)
+
+    def tag(self, key: str, tag_name: str, version: str | None = None) -> str:
+        """Let a tag of `location/name` point to a version (by default the latest). Returns the version.
+
+        Raises:
+            StoreKeyFormatError, StoreLocationNotFound, ReadOnlyError: As `save`.
+            CasregError: What `Registry.tag` raises.
+        """
+        registry, to = self._router.to_change(key, "tag", version)
+        return registry.tag(to.name, tag_name, to.version)
+
+    def untag(self, key: str, tag_name: str) -> None:
+        """Remove a tag of `location/name`; with `@version` only if it points to that version.
+
+        Raises:
+            StoreKeyFormatError, StoreLocationNotFound, ReadOnlyError: As `save`.
+            CasregError: What `Registry.untag` raises.
+        """
+        registry, to = self._router.to_change(key, "untag")
+        registry.untag(to.inside, tag_name)
+
+    def annotate(self, key: str, /, version: str | None = None, **notes: Any) -> dict[str, Any]:
+        """Change notes of a version of `location/name` (by default the latest); None removes one. Returns all.
+
+        Raises:
+            StoreKeyFormatError, StoreLocationNotFound, ReadOnlyError: As `save`.
+            CasregError: What `Registry.annotate` raises.
+        """
+        registry, to = self._router.to_change(key, "annotate", version)
+        return registry.annotate(to.name, to.version, **notes)
+
+    def protect(self, key: str, version: str | None = None) -> str:
+        """Protect a version of `location/name`, as `Registry.protect` does. Returns it.
+
+        Raises:
+            StoreKeyFormatError, StoreLocationNotFound, ReadOnlyError: As `save`.
+            CasregError: What `Registry.protect` raises.
+        """
+        registry, to = self._router.to_change(key, "protect", version)
+        return registry.protect(to.name, to.version)
+
+    def unprotect(self, key: str, version: str | None = None) -> str:
+        """Take the protection of a version of `location/name` away. Returns it.
+
+        Raises:
+            StoreKeyFormatError, StoreLocationNotFound, ReadOnlyError: As `save`.
+            CasregError: What `Registry.unprotect` raises.
+        """
+        registry, to = self._router.to_change(key, "unprotect", version)
+        return registry.unprotect(to.name, to.version)
+
+    def rename(self, old: str, new: str) -> list[str]:
+        """Give an object another name in its mount, with all versions, tags and notes. Returns the versions.
+
+        Raises:
+            StoreKeyFormatError: A key has no location, or the two have different ones: `move` goes between mounts.
+            StoreLocationNotFound, ReadOnlyError: As `save`.
+            CasregError: What `Registry.rename` raises.
+        """
+        registry, was = self._router.to_change(old, "rename")
+        _, to = self._router.to_change(new, "rename")
+        if was.location != to.location:
+            raise StoreKeyFormatError(
+                f"{old!r} and {new!r} are in two mounts, and rename stays in one: move({old!r}, {new!r}) takes a "
+                "version from one to the other"
+            )
+        return registry.rename(was.inside, to.inside)
+
+    # ------------------------------------------------------------------------------------------ between mounts
+
+    def copy(
+        self,
+        source: str,
+        target: str,
+        *,
+        source_version: str | None = None,
+        target_version: str | None = None,
+    ) -> str:
+        """Copy one version to another mount or name: identity, metadata, materializer, class, notes, time and bytes.
+
+        Nothing is made anew from the object. Tags stay behind. Onto itself it changes nothing.
+
+        Args:
+            source: `location/name` or, if one mount has it, `name`; each may have `@version` behind it.
+            target: `location/name`, or `location/` for the same name.
+            source_version: Which version, tag or range; by default the latest.
+            target_version: The number there; by default the same.
+
+        Returns:
+            The number there.
+
+        Raises:
+            ReadOnlyError: The target is read-only.
+            VersionConflictError: The target has other content under that number.
+            StoreKeyFormatError, StoreLocationNotFound: The target has no location, or an unknown one.
+            ObjectNotFoundError, StoreAmbiguousObjectError, StoreMountError: As `load`.
+            CasregError: What `Registry.download` raises.
+        """
+        begin, key = self._router.to_read(source, source_version)
+        end, to = self._router.placed(parse_target(target, key.name, target_version), "copy")
+        return moving.copy(begin, key, end, to)
+
+    def move(
+        self,
+        source: str,
+        target: str,
+        *,
+        source_version: str | None = None,
+        target_version: str | None = None,
+    ) -> str:
+        """Copy one version as `copy` does, with its tags, see that it is there, then delete it at the source.
+
+        Onto itself, also through two mounts of one place, it changes nothing and loses nothing. A tag that the
+        target has already stays where it is there. What is protected or read-only is refused before anything is
+        copied. After a crash the version may be in both places; to move it again ends it.
+
+        Args:
+            source: `location/name`, perhaps with `@version`.
+            target: `location/name`, or `location/` for the same name.
+            source_version: Which version, tag or range; by default the latest.
+            target_version: The number there; by default the same.
+
+        Returns:
+            The number there.
+
+        Raises:
+            ReadOnlyError: One of the two is read-only.
+            VersionProtectedError: The version is protected.
+            ObjectChangedError: It was overwritten by somebody else meanwhile. Nothing was deleted.
+            StoreError: The two places are one under different addresses, or may be. Nothing was deleted.
+            StoreKeyFormatError, StoreLocationNotFound: A key has no location, or an unknown one.
+            CasregError: What `Registry.download` and `Registry.delete` raise.
+        """
+        begin, key = self._router.placed(parse(source, source_version), "move")
+        end, to = self._router.placed(parse_target(target, key.name, target_version), "move")
+        return moving.move(begin, key, end, to)
+
+    # ------------------------------------------------------------------------------------------ questions
+
+    def has_object(self, key: str, version: str | None = None) -> bool:
+        """Whether there is such an object (or version); for a name alone: in any mount, be it one or several.
+
+        Raises:
+            StoreMountError: For a name alone: no mount has it that could be asked, and one could not.
+            StoreLocationNotFound, StoreKeyFormatError: No mount has the location; it is no key.
+            CasregError: What `Registry.has_object` raises.
+        """
+        parsed = parse(key, version)
+        if parsed.location is None:
+            return self._router.sight(parsed).exists()
+        mount, to = self._router.locate(parsed)
+        return mount.registry.has_object(to.name, to.version)
+
+    def info(self, key: str | None = None, version: str | None = None) -> dict[str, Any]:
+        """What is known of a version, as `Registry.info`, and its `location`; without a key, of the latest of each.
+
+        Raises:
+            ObjectNotFoundError, StoreAmbiguousObjectError, StoreMountError: As `load`; without a key a mount that
+                cannot be asked is a `StoreMountError`.
+            StoreLocationNotFound, StoreKeyFormatError: No mount has the location; it is no key.
+            CasregError: What `Registry.info` raises.
+        """
+        if key is not None:
+            mount, to = self._router.to_read(key, version)
+            return {"location": mount.location, **mount.registry.info(to.name, to.version)}
+        if version is not None:
+            raise InvalidArgumentError(f"version={version!r} needs a key: info('location/name', {version!r})")
+        return {
+            f"{mount.location}/{name}": {"location": mount.location, **info}
+            for mount, infos in self._router.of_all(lambda registry: registry.info(), None, "info()")
+            for name, info in infos.items()
+        }
+
+    def list_objects(self, location: str | None = None) -> list[str]:
+        """The qualified keys of all objects, or of those at one location, sorted.
+
+        Raises:
+            StoreMountError: A mount could not be asked: a listing is complete, or it is an error.
+            StoreLocationNotFound: No mount has the location.
+        """
+        found = self._router.of_all(lambda registry: registry.list_objects(), location, "the list")
+        return sorted(f"{mount.location}/{name}" for mount, names in found for name in names)
+
+    def list_versions(self, key: str) -> list[str]:
+        """The versions of an object, ascending; with `@` and a version, tag or range those that it means. Perhaps none.
+
+        Raises:
+            StoreAmbiguousObjectError, StoreMountError: As `load`.
+            StoreLocationNotFound, StoreKeyFormatError: No mount has the location; it is no key.
+            CasregError: What `Registry.list_versions` raises.
+        """
+        try:
+            mount, to = self._router.to_read(key)
+        except ObjectNotFoundError:
+            return []
+        return mount.registry.list_versions(to.inside)
+
+    def list_objects_and_versions(self, location: str | None = None) -> dict[str, list[str]]:
+        """The versions of every object, by qualified key.
+
+        Raises:
+            StoreMountError, StoreLocationNotFound: As `list_objects`.
+        """
+        found = self._router.of_all(
+            lambda registry: registry.list_objects_and_versions(), location, "the list"
+        )
+        return {
+            f"{mount.location}/{name}": versions for mount, names in found for name, versions in names.items()
+        }
+
+    def open(self, key: str, path: str | None = None, version: str | None = None) -> BinaryIO:
+        """One file of a version as a stream, as `Registry.open`.
+
+        Raises:
+            ObjectNotFoundError, StoreAmbiguousObjectError, StoreMountError: As `load`.
+            CasregError: What `Registry.open` raises.
+        """
+        mount, to = self._router.to_read(key, version)
+        return mount.registry.open(to.name, path, to.version)
+
+    def files(self, key: str, version: str | None = None) -> list[dict[str, Any]]:
+        """The files that a version consists of, as `Registry.files`.
+
+        Raises:
+            ObjectNotFoundError, StoreAmbiguousObjectError, StoreMountError: As `load`.
+            CasregError: What `Registry.files` raises.
+        """
+        mount, to = self._router.to_read(key, version)
+        return mount.registry.files(to.name, to.version)
+
+    def diff(self, key: str, version1: str, version2: str) -> Any:
+        """What differs between two versions of one object in one mount, as `Registry.diff`.
+
+        Raises:
+            ObjectNotFoundError, StoreAmbiguousObjectError, StoreMountError: As `load`.
+            CasregError: What `Registry.diff` raises.
+        """
+        mount, to = self._router.to_read(key)
+        return mount.registry.diff(to.inside, version1, version2)
+
+    def history(self, key: str) -> Any:
+        """What happened to an object, as `Registry.history`.
+
+        Raises:
+            ObjectNotFoundError, StoreAmbiguousObjectError, StoreMountError: As `load`.
+            CasregError: What `Registry.history` raises.
+        """
+        mount, to = self._router.to_read(key)
+        return mount.registry.history(to.inside)
+
+    # ------------------------------------------------------------------------------------------ types
+
+    def register_materializer(self, target: type | str, materializer: MaterializerLike) -> None:
+        """`Registry.register_materializer` at every mount of this store, also at those that are added later.
+
+        Raises:
+            InvalidArgumentError: It is not a materializer.
+        """
+        self._router.register("register_materializer", target, materializer)
+
+    def register_class(self, cls: type, key: str | None = None) -> None:
+        """`Registry.register_class` at every mount of this store, also at those that are added later.
+
+        Raises:
+            InvalidArgumentError: It is not such a class, or the key belongs to another class.
+        """
+        self._router.register("register_class", cls, key)
+
+    # ------------------------------------------------------------------------------------------ as a mapping
+
+    def __getitem__(self, key: str) -> Any:
+        return self.load(key)
+
+    def __setitem__(self, key: str, obj: object) -> None:
+        self.save(key, obj)
+
+    def __delitem__(self, key: str) -> None:
+        self.delete(key)
+
+    def __contains__(self, key: object) -> bool:
+        """Whether there is such an object. What cannot be a key of an object here is not there."""
+        if not isinstance(key, str):
+            return False
+        try:
+            return self.has_object(key)
+        except (StoreKeyFormatError, StoreLocationNotFound, InvalidNameError, InvalidVersionError):
+            return False
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.list_objects())
+
+    def __len__(self) -> int:
+        return len(self.list_objects())
+
+    # Two stores are equal if they are one: to compare what they hold would be to load it all.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def clear(self, location: str | None = None) -> None:
+        """Delete every object at one location, as `Registry.clear`. A store is never emptied as a whole.
+
+        Raises:
+            StoreKeyFormatError: No location was given.
+            StoreLocationNotFound, ReadOnlyError: No mount has the location; it is read-only.
+            CasregError: What `Registry.clear` raises.
+        """
+        if location is None:
+            raise StoreKeyFormatError(
+                "clear() would delete every object of every mount: say which mount, as clear('location'), one by one"
+            )
+        self._router.mounts.get(location).writable("clear").clear()
+
+    def __repr__(self) -> str:
+        places = {mount.location: mount.place for mount in self._router.mounts.all()}
+        return f"Store({places!r}, default_location={self.default_location!r})"
+
+    def __str__(self) -> str:
+        """A table of the mounts."""
+        return table_of(self._router.mounts.all(), self.default_location)
