@@ -12,7 +12,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Final
 
 from casreg.exceptions import CorruptError, NotFound
-from casreg.fetch import plan
+from casreg.fetch import plan, verified
 from casreg.packs import FRAME, key_of, parse_table, table_range
 from casreg.threads import Threads, workers
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from casreg.backends.base import Backend
+    from casreg.backends.base import Readable
     from casreg.digest import Digest
     from casreg.model import Chunk, Manifest, PackRef, Placement, Run
     from casreg.packs import Located
@@ -40,7 +40,7 @@ class Excerpts:
     """
 
     def __init__(
-        self, backend: Backend, manifest: Manifest, moved: Callable[[Manifest, NotFound], Manifest]
+        self, backend: Readable, manifest: Manifest, moved: Callable[[Manifest, NotFound], Manifest]
     ) -> None:
         """No I/O.
 
@@ -86,9 +86,8 @@ class Excerpts:
         wanted = list(plan.requests(placement.packs, runs, first, len(chunks)))
 
         def fetch(request: plan.Request) -> list[Buffer]:
-            data = self._backend.get(key_of(request.pack), request.start, request.stop).data
-            opened = plan.opened(request, memoryview(data), lambda number: chunks[number - first])
-            return [piece for _, piece in opened]
+            _, pieces = verified.read(self._backend, request, lambda number: chunks[number - first])
+            return [piece for _, piece in pieces]
 
         if len(wanted) == 1:
             return fetch(wanted[0])

@@ -184,8 +184,8 @@ class _Listed:
             for data in self._excerpts.read(self._section, self._number + first, chunks):
                 listed += data
         listed = listed[start - begin : stop - begin]
-        records = decode_list(listed, self._key)
-        blocks = [records[at : at + BLOCK] for at in range(0, len(records), BLOCK)]
+        records = decode_list(memoryview(listed), self._key)
+        blocks: list[Sequence[Chunk]] = [records[at : at + BLOCK] for at in range(0, len(records), BLOCK)]
         for at, block in enumerate(blocks[-_KEPT:], number + max(0, len(blocks) - _KEPT)):
             self._kept[at] = block
         while len(self._kept) > _KEPT:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
-    from typing_extensions import Buffer, WriteableBuffer
+    from typing_extensions import Buffer
 
-    from casreg.backends.base import Backend
+    from casreg.backends.base import Readable
     from casreg.exceptions import NotFound
     from casreg.fetch.reader import VersionReader
     from casreg.model import Chunk, Manifest
@@ -57,7 +57,7 @@ class FileStream(io.RawIOBase):
 
     def __init__(
         self,
-        backend: Backend,
+        backend: Readable,
         manifest: Manifest,
         reader: VersionReader,
         path: str,
@@ -113,7 +113,7 @@ class FileStream(io.RawIOBase):
             self._position = position
             return position
 
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
+    def readinto(self, buffer: Buffer, /) -> int:
         """Read what one fetch gives, at most the length of `buffer`; 0 at the end.
 
         Raises:
@@ -148,17 +148,10 @@ class FileStream(io.RawIOBase):
     def readall(self) -> bytes:
         """All from the position to the end. Errors as `readinto`."""
         self._check_open()
-        left = self._size - self._position
-        if left <= 0:
-            return b""
-        whole = io.BytesIO()  # gives away its buffer without copying it, which a bytearray cannot
-        whole.seek(left - 1)
-        whole.write(b"\0")
-        with whole.getbuffer() as view:
-            done = 0
-            while done < left and (step := self.readinto(view[done:])):
-                done += step
-        whole.truncate(done)
+        whole = io.BytesIO()  # in the end it gives its bytes away without copying them, as a bytearray cannot
+        with memoryview(bytearray(max(0, min(_STEP, self._size - self._position)))) as piece:
+            while step := self.readinto(piece):
+                whole.write(piece[:step])
         return whole.getvalue()
 
     def close(self) -> None:

@@ -41,9 +41,9 @@ def open_file(
         if manifest.placement.inline:
             data = bytearray(reader.place(chosen)[0].stream.size)
             reader.read_into(chosen, memoryview(data))
-            return io.BufferedReader(io.BytesIO(data))  # type: ignore[arg-type]  # as good a stream as any
+            return io.BufferedReader(io.BytesIO(data))
         moved = _Moved(repository, name, version)
-        return io.BufferedReader(FileStream(repository.backend, manifest, reader, chosen, moved), _BUFFER)
+        return io.BufferedReader(FileStream(repository.copies, manifest, reader, chosen, moved), _BUFFER)
 
     return settled(repository, name, selector, use)
 
