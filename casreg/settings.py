@@ -8,6 +8,7 @@ user's *data* folder, never to a cache that a cleaner may empty.  Nothing here t
 | `CASREG_REGISTRY_DIR` | the folder of `Registry()`                   |
 | `CASREG_STORE_DIR`    | the folder of `Store()`                      |
 | `CASREG_CACHE_DIR`    | what can be lost: copies, hints              |
+| `CASREG_CACHE_LIMIT`  | bytes of copies of remote data, or `20GiB`   |
 | `CASREG_CONFIG`       | the file that names mounts                   |
 | `CASREG_MOUNTS`       | more mounts of `Store()`: `location=place;…` |
 
@@ -17,6 +18,7 @@ A leading `~` is expanded.  An empty variable counts as one that is not set.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Final
 
@@ -27,10 +29,13 @@ from casreg.exceptions import InvalidArgumentError
 REGISTRY_DIR: Final = "CASREG_REGISTRY_DIR"
 STORE_DIR: Final = "CASREG_STORE_DIR"
 CACHE_DIR: Final = "CASREG_CACHE_DIR"
+CACHE_LIMIT: Final = "CASREG_CACHE_LIMIT"
 CONFIG: Final = "CASREG_CONFIG"
 MOUNTS: Final = "CASREG_MOUNTS"
 
 _APP: Final = "casreg"
+_CACHE_LIMIT: Final = 10 * 1024**3
+_BYTES: Final = re.compile(r"(\d+)\s*(?:([KMGT])(i?)B|B)?", re.ASCII | re.IGNORECASE)
 
 
 def registry_dir() -> Path:
@@ -58,6 +63,34 @@ def cache_dir() -> Path:
         InvalidArgumentError: `CASREG_CACHE_DIR` begins with a `~` that stands for no home folder.
     """
     return _from_environment(CACHE_DIR) or platformdirs.user_cache_path(_APP, appauthor=False)
+
+
+def cache_limit() -> int:
+    """Bytes on disk that copies of remote data may take where the caller does not say; 0 for no copies at all.
+
+    Raises:
+        InvalidArgumentError: `CASREG_CACHE_LIMIT` is no number of bytes.
+    """
+    text = os.environ.get(CACHE_LIMIT)
+    return byte_count(text, CACHE_LIMIT) if text else _CACHE_LIMIT
+
+
+def byte_count(value: int | str, what: str) -> int:
+    """A number of bytes, from itself or from a text: `500MB` is 500,000,000 bytes, `20GiB` 20 times 1024³.
+
+    Raises:
+        InvalidArgumentError: It is something else, or less than nothing. Names `what`.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    match = _BYTES.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise InvalidArgumentError(
+            f"{what} is a number of bytes, or a text such as '20GiB', not {value!r:.80}"
+        )
+    number, letter, binary = match.groups()
+    power = "KMGT".index(letter.upper()) + 1 if letter else 0
+    return int(number) * (1024 if binary else 1000) ** power
 
 
 def config_path() -> Path:

@@ -81,6 +81,7 @@ def survey(repository: Repository) -> Survey:
     Raises:
         StorageError: The place cannot be listed.
     """
+    repository = repository.without_copies()  # a copy would hide that the place has lost something
     found = _Findings()
     for info in repository.backend.list(REFS):
         name = name_of_ref_key(info.key)

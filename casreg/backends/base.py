@@ -52,6 +52,27 @@ class ObjectInfo:
     modified: float
 
 
+class Readable(Protocol):
+    """What loads need of a backend: something that gives bytes.
+
+    Whoever asks for no more than this may be given local copies. So an answer of a `Readable` shows what the bytes
+    are, but not that the key exists at the place: sightings that a commit is built on take a `Backend`.
+    """
+
+    @property
+    def location(self) -> str:
+        """As that of `Backend`."""
+        ...
+
+    def get(self, key: str, start: int = 0, stop: int | None = None, *, held: Object | None = None) -> Object:
+        """As that of `Backend`; the token is None where the bytes are those of a copy.
+
+        Raises:
+            NotFound: There is no such key.
+        """
+        ...
+
+
 class Backend(Protocol):
     """Bytes under keys with compare-and-swap. See the module for what all methods promise.
 

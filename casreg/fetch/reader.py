@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 from casreg.digest import digest_of
 from casreg.exceptions import CorruptError
-from casreg.fetch import plan
+from casreg.fetch import plan, verified
 from casreg.fetch.sinks import Tree
 from casreg.keys import manifest_key
 from casreg.manifests import decode_list, decode_tree
-from casreg.packs import key_of
 from casreg.progress import Progress
 from casreg.threads import MAX_WORKERS, Threads, workers
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from casreg.backends.base import Backend
+    from casreg.backends.base import Readable
     from casreg.model import Chunk, Entry, Manifest, Stream
     from casreg.progress import ProgressCallback
 
@@ -31,7 +30,7 @@ class VersionReader:
     """Reads one version. May be used from many threads; each call uses threads of its own where that helps."""
 
     def __init__(
-        self, backend: Backend, manifest: Manifest, name: str, progress: ProgressCallback | None = None
+        self, backend: Readable, manifest: Manifest, name: str, progress: ProgressCallback | None = None
     ) -> None:
         """No I/O before the first call. `name` is for reports of progress."""
         self._backend = backend
@@ -188,10 +187,9 @@ class VersionReader:
         wanted = list(plan.requests(placement.packs, placement.runs.get(section, ()), first, len(chunks)))
 
         def fetch(request: plan.Request) -> tuple[int, int, int]:
-            data = self._backend.get(key_of(request.pack), request.start, request.stop).data
-            pieces = list(plan.opened(request, memoryview(data), lambda number: chunks[number - first]))
+            size, pieces = verified.read(self._backend, request, lambda number: chunks[number - first])
             use(pieces)
-            return len(data), len(pieces), sum(len(memoryview(piece)) for _, piece in pieces)
+            return size, len(pieces), sum(len(memoryview(piece)) for _, piece in pieces)
 
         counted = section == "data"
         if len(wanted) == 1:

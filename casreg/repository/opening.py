@@ -42,7 +42,7 @@ def open_file(
             data = bytearray(reader.place(chosen)[0].stream.size)
             reader.read_into(chosen, memoryview(data))
             return io.BufferedReader(io.BytesIO(data))
-        moved = _Moved(repository, name, version)
+        moved = Moved(repository, name, version)
         return io.BufferedReader(FileStream(repository.copies, manifest, reader, chosen, moved), _BUFFER)
 
     return settled(repository, name, selector, use)
@@ -94,7 +94,7 @@ def _shown(files: list[str]) -> str:
     )
 
 
-class _Moved:
+class Moved:
     """Where the bytes of a version are now, for streams whose pack is gone (`protocol.md`, "Readers")."""
 
     def __init__(self, repository: Repository, name: str, version: Version) -> None:

@@ -6,6 +6,7 @@ import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from casreg.cache import CachedBackend
 from casreg.fetch import VersionReader
 from casreg.index import Index
 from casreg.keys import manifest_key, segment_key
@@ -16,7 +17,7 @@ from casreg.repository.probe import ensure_marker
 from casreg.tables import Tables
 
 if TYPE_CHECKING:
-    from casreg.backends.base import Backend
+    from casreg.backends.base import Backend, Readable
     from casreg.digest import Digest
     from casreg.marker import Marker
     from casreg.model import Manifest
@@ -27,11 +28,18 @@ _MANIFESTS: Final = 64
 
 
 class Repository:
-    """Chunks, manifests and refs over one backend. For any number of threads of one process."""
+    """Chunks, manifests and refs over one backend. For any number of threads of one process.
+
+    Attributes:
+        backend: The place. Whatever a commit is built on was seen here.
+        copies: What loads read of: the place, or local copies of what is immutable there. It gives bytes and shows
+            nothing else: that it knows a key does not mean that the place has it.
+    """
 
     def __init__(self, backend: Backend) -> None:
-        """No I/O."""
+        """No I/O. With a `CachedBackend`, loads use its cache, and nothing else does."""
         self.backend = backend
+        self.copies: Readable = backend.copies if isinstance(backend, CachedBackend) else backend
         self.refs = Refs(backend)
         self.index = Index(backend)
         self.tables = Tables(backend)
@@ -65,11 +73,16 @@ class Repository:
         """
         return self._manifests(digest)
 
+    def without_copies(self) -> Repository:
+        """This repository as it is at its place, for whoever looks whether everything is there. Knows nothing yet."""
+        backend = self.backend
+        return Repository(backend.backend if isinstance(backend, CachedBackend) else backend)
+
     def reader(
         self, manifest: Manifest, name: str, progress: ProgressCallback | None = None
     ) -> VersionReader:
         """What reads the files of a version."""
-        return VersionReader(self.backend, manifest, name, progress)
+        return VersionReader(self.copies, manifest, name, progress)
 
     def browsed(self, manifest: Manifest) -> VersionReader:
         """What reads single files of a version. The last one is kept: reading a large tree takes a second."""
@@ -83,5 +96,5 @@ class Repository:
         return saving.save(self, draft)
 
     def _read_manifest(self, digest: Digest) -> Manifest:
-        data = self.backend.get(manifest_key(digest)).data
-        return decode_manifest(data, digest, lambda segment: self.backend.get(segment_key(segment)).data)
+        data = self.copies.get(manifest_key(digest)).data
+        return decode_manifest(data, digest, lambda segment: self.copies.get(segment_key(segment)).data)
