@@ -67,6 +67,16 @@ def parse_key(key: str) -> StoreKey:
     return StoreKey(location, check_name(name, allow_underscore=True), version)
 
 
+def parse_pattern(pattern: str) -> tuple[str | None, str]:
+    """The location of `location/pattern`, None if it has none, and the pattern of names, with `@version` if it has one.
+
+    Raises:
+        StoreKeyFormatError: It is no pattern.
+    """
+    location, names, version = _parts(_checked(pattern))
+    return location, StoreKey(None, names, version).inside
+
+
 def build_key(location: str, name: str, version: str | None = None) -> str:
     """The key of these parts; `parse_key` gives them back.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import MutableMapping
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from casreg.exceptions import (
     InvalidArgumentError,
@@ -13,17 +13,20 @@ from casreg.exceptions import (
     StoreKeyFormatError,
     StoreLocationNotFound,
 )
-from casreg.store import moving
+from casreg.store import batches, moving
 from casreg.store.config import read_configuration
-from casreg.store.keys import StoreKey, build_key, parse_key
+from casreg.store.keys import StoreKey, build_key, parse_key, parse_pattern
 from casreg.store.mounts import mount_of, mounts_of, table_of
 from casreg.store.routing import Router, parse, parse_target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    import io
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import PurePath
 
     from casreg.materializers.table import MaterializerLike
     from casreg.registry import Registry
+    from casreg.registry.batch import BatchResult
     from casreg.store.mounts import Mount, Place
 
 
@@ -62,6 +65,14 @@ class Store(MutableMapping[str, Any]):
             self._router = Router(configured.mounts, default_location or configured.default_location)
         else:
             self._router = Router(mounts_of(mounts), default_location)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove the temporary folders of paths that were loaded. The Store can be used further."""
+        for mount in self._router.mounts.all():
+            mount.registry.__exit__()
 
     # ------------------------------------------------------------------------------------------ mounts
 
@@ -144,16 +155,38 @@ class Store(MutableMapping[str, Any]):
 
     # ------------------------------------------------------------------------------------------ objects
 
-    def save(self, key: str, obj: object, **options: Any) -> str:
+    @overload
+    def save(self, key: str, obj: object, *, version: str | None = None, **options: Any) -> str: ...
+    @overload
+    def save(
+        self,
+        key: list[str] | tuple[str, ...],
+        obj: list[Any] | tuple[Any, ...],
+        *,
+        version: str | Sequence[str | None] | None = None,
+        **options: Any,
+    ) -> BatchResult[str]: ...
+    def save(
+        self,
+        key: str | Sequence[str],
+        obj: Any,
+        *,
+        version: str | Sequence[str | None] | None = None,
+        **options: Any,
+    ) -> str | BatchResult[str]:
         """Save `obj` as a version of `location/name`. When this returns, the version exists and is durable.
 
+        With a list of keys and a list of as many objects, each is saved by itself at its own mount, some at once, and
+        what fails stops no other.
+
         Args:
-            key: `location/name`, or `location/name@version`.
-            obj: What to save.
-            options: As those of `Registry.save`: `version`, `metadata`, `tags`, …
+            key: `location/name`, or `location/name@version`; or a list of them.
+            obj: What to save; or a list.
+            version: The version; by default the next one.
+            **options: As those of `Registry.save`: `metadata`, `tags`, `materializer`, `on_conflict`, …
 
         Returns:
-            The version.
+            The version. Of a list the `BatchResult`, whose items carry the errors below.
 
         Raises:
             StoreKeyFormatError: The key has no location, or is none.
@@ -161,16 +194,34 @@ class Store(MutableMapping[str, Any]):
             ReadOnlyError: The mount is read-only.
             CasregError: What `Registry.save` raises.
         """
-        registry, to = self._router.to_change(key, "save")
-        return registry.save(to.inside, obj, **options)
+        if isinstance(key, list | tuple):
+            return batches.save(self._router, key, obj, version, options)
+        registry, to = self._router.to_change(key, "save", version)
+        return registry.save(to.name, obj, version=to.version, **options)
 
-    def load(self, key: str, version: str | None = None, **options: Any) -> Any:
+    @overload
+    def load(self, key: str, version: str | None = None, **options: Any) -> Any: ...
+    @overload
+    def load(
+        self,
+        key: list[str] | tuple[str, ...],
+        version: str | Sequence[str | None] | None = None,
+        **options: Any,
+    ) -> BatchResult[Any]: ...
+    def load(
+        self, key: str | Sequence[str], version: str | Sequence[str | None] | None = None, **options: Any
+    ) -> Any:
         """Load a version, from the location in the key, or from the one mount that has it.
 
+        With a list of keys each is loaded by itself, some at once, and what fails stops no other.
+
         Args:
-            key: `location/name` or `name`; each may have `@version` behind it.
+            key: `location/name` or `name`; each may have `@version` behind it. Or a list of them.
             version: A version, `"latest"`, a tag or a range; by default the latest.
-            options: As those of `Registry.load`: `into`, `as_`, …
+            **options: As those of `Registry.load`: `into`, `as_`, `trusted`, …
+
+        Returns:
+            The object. Of a list the `BatchResult`, whose items carry the errors below.
 
         Raises:
             ObjectNotFoundError: It is not there; for a name alone: in no mount (a `KeyError` and a `ValueError`).
@@ -179,16 +230,31 @@ class Store(MutableMapping[str, Any]):
             StoreLocationNotFound, StoreKeyFormatError: No mount has the location; it is no key.
             CasregError: What `Registry.load` raises.
         """
+        if isinstance(key, list | tuple):
+            return batches.load(self._router, key, version, options)
         mount, to = self._router.to_read(key, version)
         return mount.registry.load(to.name, to.version, **options)
 
-    def delete(self, key: str, version: str | None = None) -> list[str]:
-        """Delete a version of `location/name`, or all its versions, as `Registry.delete` does. Returns them.
+    @overload
+    def delete(self, key: str, version: str | None = None) -> list[str]: ...
+    @overload
+    def delete(
+        self, key: list[str] | tuple[str, ...], version: str | Sequence[str | None] | None = None
+    ) -> BatchResult[list[str]]: ...
+    def delete(
+        self, key: str | Sequence[str], version: str | Sequence[str | None] | None = None
+    ) -> list[str] | BatchResult[list[str]]:
+        """Delete a version of `location/name`, or all its versions, as `Registry.delete` does.
+
+        Returns:
+            The versions that were deleted. Of a list of keys the `BatchResult`, whose items carry the errors below.
 
         Raises:
             StoreKeyFormatError, StoreLocationNotFound, ReadOnlyError: As `save`.
             CasregError: What `Registry.delete` raises.
         """
+        if isinstance(key, list | tuple):
+            return batches.delete(self._router, key, version)
         registry, to = self._router.to_change(key, "delete", version)
         return registry.delete(to.name, to.version)
 
@@ -355,24 +421,51 @@ class Store(MutableMapping[str, Any]):
         return mount.registry.has_object(to.name, to.version)
 
     def info(self, key: str | None = None, version: str | None = None) -> dict[str, Any]:
-        """What is known of a version, as `Registry.info`, and its `location`; without a key, of the latest of each.
+        """What is known of a version, as `Registry.info` says it; without a key, of the latest version of each object.
+
+        Beside the keys of `Registry.info` there are `location`, and `key`: what to load it with, its version included.
 
         Raises:
-            ObjectNotFoundError, StoreAmbiguousObjectError, StoreMountError: As `load`; without a key a mount that
+            ObjectNotFoundError, StoreAmbiguousObjectError, StoreMountError: As `load`. Without a key, a mount that
                 cannot be asked is a `StoreMountError`.
             StoreLocationNotFound, StoreKeyFormatError: No mount has the location; it is no key.
             CasregError: What `Registry.info` raises.
         """
         if key is not None:
             mount, to = self._router.to_read(key, version)
-            return {"location": mount.location, **mount.registry.info(to.name, to.version)}
+            return _described(mount, mount.registry.info(to.name, to.version))
         if version is not None:
             raise InvalidArgumentError(f"version={version!r} needs a key: info('location/name', {version!r})")
+        found = self._router.of_all(lambda registry: registry.info(), None, "what info() says")
         return {
-            f"{mount.location}/{name}": {"location": mount.location, **info}
-            for mount, infos in self._router.of_all(lambda registry: registry.info(), None, "info()")
+            f"{mount.location}/{name}": _described(mount, info)
+            for mount, infos in found
             for name, info in infos.items()
         }
+
+    def find(
+        self, pattern: str = "*", *, where: Mapping[str, Any] | None = None, version: str | None = None
+    ) -> list[dict[str, Any]]:
+        """The versions that fit, as `Registry.find`, in all mounts, or with `location/pattern` in one.
+
+        Args:
+            pattern: `location/pattern` or `pattern`; each may have `@version` behind it.
+            where: What their metadata or notes have to say.
+            version: Which versions of each object; by default the latest.
+
+        Returns:
+            One dict for each, as of `info`, sorted by location, name and version.
+
+        Raises:
+            StoreMountError: A mount could not be asked: a result is complete, or it is an error.
+            StoreLocationNotFound, StoreKeyFormatError: No mount has the location; it is no pattern.
+            CasregError: What `Registry.find` raises.
+        """
+        location, names = parse_pattern(pattern)
+        found = self._router.of_all(
+            lambda registry: registry.find(names, where=where, version=version), location, "what was found"
+        )
+        return [_described(mount, row) for mount, rows in found for row in rows]
 
     def list_objects(self, location: str | None = None) -> list[str]:
         """The qualified keys of all objects, or of those at one location, sorted.
@@ -411,8 +504,10 @@ class Store(MutableMapping[str, Any]):
             f"{mount.location}/{name}": versions for mount, names in found for name, versions in names.items()
         }
 
-    def open(self, key: str, path: str | None = None, version: str | None = None) -> BinaryIO:
-        """One file of a version as a stream, as `Registry.open`.
+    def open(
+        self, key: str, path: str | PurePath | None = None, version: str | None = None
+    ) -> io.BufferedReader:
+        """One file of a version as a stream, without fetching the rest, as `Registry.open`.
 
         Raises:
             ObjectNotFoundError, StoreAmbiguousObjectError, StoreMountError: As `load`.
@@ -441,8 +536,8 @@ class Store(MutableMapping[str, Any]):
         mount, to = self._router.to_read(key)
         return mount.registry.diff(to.inside, version1, version2)
 
-    def history(self, key: str) -> Any:
-        """What happened to an object, as `Registry.history`.
+    def history(self, key: str) -> list[dict[str, Any]]:
+        """What every version of an object is and was, as `Registry.history`. Of a deleted one it needs the location.
 
         Raises:
             ObjectNotFoundError, StoreAmbiguousObjectError, StoreMountError: As `load`.
@@ -495,9 +590,26 @@ class Store(MutableMapping[str, Any]):
     def __len__(self) -> int:
         return len(self.list_objects())
 
-    # Two stores are equal if they are one: to compare what they hold would be to load it all.
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
+    def __eq__(self, other: object) -> bool:
+        """Whether it is this very Store: nothing is compared."""
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def pop(self, key: str, *default: Any) -> Any:
+        """Load `location/name`, then delete it, as `Registry.pop`.
+
+        Args:
+            key: `location/name`, perhaps with `@version`.
+            *default: What to return if there is no such object.
+
+        Raises:
+            StoreKeyFormatError, StoreLocationNotFound, ReadOnlyError: As `save`.
+            CasregError: What `Registry.pop` raises.
+        """
+        registry, to = self._router.to_change(key, "pop")
+        return registry.pop(to.inside, *default)
 
     def clear(self, location: str | None = None) -> None:
         """Delete every object at one location, as `Registry.clear`. A store is never emptied as a whole.
@@ -520,3 +632,9 @@ class Store(MutableMapping[str, Any]):
     def __str__(self) -> str:
         """A table of the mounts."""
         return table_of(self._router.mounts.all(), self.default_location)
+
+
+def _described(mount: Mount, info: dict[str, Any]) -> dict[str, Any]:
+    """What a registry knows of a version, and where it is."""
+    key = StoreKey(mount.location, info["name"], info["version"])
+    return {"key": str(key), "location": mount.location, **info}
