@@ -61,7 +61,7 @@ from casreg.exceptions import (
 if TYPE_CHECKING:
     from casreg.backends.local import LocalBackend as LocalRegistryBackend
     from casreg.backends.memory import MemoryBackend
-    from casreg.registry import Registry
+    from casreg.registry import BatchItem, BatchResult, Registry
     from casreg.store import Mount, Store
 
     __version__: str
@@ -69,6 +69,8 @@ else:
     # Hidden from type checkers, for which a module with `__getattr__` would have every attribute.
 
     _LAZY = {
+        "BatchItem": ("casreg.registry", "BatchItem"),
+        "BatchResult": ("casreg.registry", "BatchResult"),
         "LocalRegistryBackend": ("casreg.backends.local", "LocalBackend"),
         "MemoryBackend": ("casreg.backends.memory", "MemoryBackend"),
         "Mount": ("casreg.store", "Mount"),
@@ -94,6 +96,8 @@ else:
 
 __all__ = [
     "AlreadyExists",
+    "BatchItem",
+    "BatchResult",
     "CasregError",
     "CommitConflictError",
     "CommitUnknownError",

@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from casreg.exceptions import ObjectNotFoundError
+from casreg.exceptions import NotFound, ObjectNotFoundError
 from casreg.keys import REFS, manifest_key, name_of_ref_key
 from casreg.names import is_hidden
-from casreg.repository.finding import manifest_of
-from casreg.versions import Range
+from casreg.repository.finding import checked, manifest_of, select
+from casreg.threads import Threads
+from casreg.versions import Exact, Latest, Range
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from casreg.refs import History
+    from casreg.digest import Digest
+    from casreg.model import Manifest
+    from casreg.refs import Entry, History, Record
     from casreg.repository import Repository
     from casreg.versions import Selector, Version
+
+_T = TypeVar("_T")
+
+_ASKING: Final = 8
+
+
+def ref_names(repository: Repository) -> list[str]:
+    """The names that have a ref, sorted. They need not have a version. One listing.
+
+    Raises:
+        StorageError: The place cannot be read.
+    """
+    names = (name_of_ref_key(info.key) for info in repository.backend.list(REFS))
+    # What casreg did not name is not casreg's.
+    return sorted(name for name in names if name is not None and not is_hidden(name))
+
+
+def each(names: Iterable[str], question: Callable[[str], _T]) -> Iterator[tuple[str, _T]]:
+    """Each name with the answer of `question`, in order, several asked at once."""
+    names = list(names)
+    if len(names) < 2:
+        yield from ((name, question(name)) for name in names)
+        return
+    with Threads(min(_ASKING, len(names)), "casreg-list") as threads:
+        yield from zip(names, threads.map(question, names), strict=True)
 
 
 def list_names(repository: Repository) -> list[str]:
@@ -25,14 +53,7 @@ def list_names(repository: Repository) -> list[str]:
         CorruptError: A ref is damaged.
         StorageError: The place cannot be read.
     """
-    return sorted(name for name in _names(repository) if repository.refs.lives(name))
-
-
-def _names(repository: Repository) -> Iterator[str]:
-    for info in repository.backend.list(REFS):
-        name = name_of_ref_key(info.key)
-        if name is not None and not is_hidden(name):  # what casreg did not name is not casreg's
-            yield name
+    return [name for name, lives in each(ref_names(repository), repository.refs.lives) if lives]
 
 
 def list_versions(repository: Repository, name: str, selector: Selector | None) -> list[str]:
@@ -42,19 +63,20 @@ def list_versions(repository: Repository, name: str, selector: Selector | None) 
         CorruptError: The ref is damaged.
         StorageError: It cannot be read.
     """
+    return repository.refs.ask(
+        name, lambda history: [str(version) for version, _ in _chosen(history, selector)]
+    )
 
-    def ask(history: History | None) -> list[Version]:
-        if history is None:
-            return []
-        if selector is None or isinstance(selector, Range):
-            living = [version for version, _ in history.live()]
-            return [one for one in living if selector is None or selector.matches(one)]
-        try:
-            return [history.select(selector)[0]]
-        except ObjectNotFoundError:
-            return []
 
-    return [str(version) for version in repository.refs.ask(name, ask)]
+def list_all(repository: Repository) -> dict[str, list[str]]:
+    """The live versions of each name, ascending; names sorted. One read for each ref.
+
+    Raises:
+        CorruptError: A ref is damaged.
+        StorageError: The place cannot be read.
+    """
+    found = each(ref_names(repository), lambda name: list_versions(repository, name, None))
+    return {name: versions for name, versions in found if versions}
 
 
 def describe(repository: Repository, name: str, selector: Selector) -> dict[str, Any]:
@@ -65,14 +87,91 @@ def describe(repository: Repository, name: str, selector: Selector) -> dict[str,
         CorruptError: Its ref or manifest is damaged.
         StorageError: It cannot be read.
     """
-    version, entry, manifest = manifest_of(repository, name, selector)
-    tags = repository.refs.ask(name, lambda history: dict(history.ref.tags) if history else {})
+    while True:
+        found = _rows(repository, name, lambda history: [history.select(selector)] if history else [])
+        if found:
+            return found[0]
+        select(repository, name, selector)  # raises, if there is none
+
+
+def describe_all(repository: Repository) -> dict[str, Any]:
+    """Everything that is known of the latest version of each name; names sorted.
+
+    Raises:
+        CorruptError: A ref or a manifest is damaged.
+        StorageError: The place cannot be read.
+    """
+    found = each(ref_names(repository), lambda name: describe_each(repository, name, Latest()))
+    return {name: rows[0] for name, rows in found if rows}
+
+
+def describe_each(repository: Repository, name: str, selector: Selector) -> list[dict[str, Any]]:
+    """Everything that is known of each version that `selector` means, ascending; empty if there is none.
+
+    Of a range that is every version in it.
+
+    Raises:
+        CorruptError: The ref or a manifest is damaged.
+        StorageError: They cannot be read.
+    """
+    return _rows(repository, name, lambda history: _chosen(history, selector))
+
+
+def _rows(
+    repository: Repository, name: str, choose: Callable[[History | None], list[tuple[Version, Entry]]]
+) -> list[dict[str, Any]]:
+    """What is known of the versions that `choose` gives, without those that were deleted meanwhile."""
+    chosen, tags = repository.refs.ask(
+        name, lambda history: (choose(history), history.ref.tags if history else {})
+    )
+    found = []
+    for version, entry in chosen:
+        there = _manifest(repository, name, version, entry)
+        if there is not None:
+            found.append(_described(repository.backend.location, name, version, *there, tags))
+    return found
+
+
+def _manifest(
+    repository: Repository, name: str, version: Version, entry: Entry
+) -> tuple[Entry, Manifest] | None:
+    """What the ref says of a version and its manifest, or None if it was deleted meanwhile."""
+    try:
+        return entry, checked(repository.manifest(entry.manifest), entry, name, version)
+    except NotFound:
+        pass  # the ref has moved on, or data is lost: the way that reads the ref again tells
+    try:
+        return manifest_of(repository, name, Exact(version))[1:]
+    except ObjectNotFoundError:
+        return None
+
+
+def _chosen(history: History | None, selector: Selector | None) -> list[tuple[Version, Entry]]:
+    """The live versions that a selector means, ascending."""
+    if history is None:
+        return []
+    if selector is None or isinstance(selector, Range):
+        return [pair for pair in history.live() if selector is None or selector.matches(pair[0])]
+    try:
+        return [history.select(selector)]
+    except ObjectNotFoundError:
+        return []
+
+
+def _described(
+    location: str,
+    name: str,
+    version: Version,
+    entry: Entry,
+    manifest: Manifest,
+    tags: Mapping[str, tuple[Version, Digest]],
+) -> dict[str, Any]:
     return {
         "name": name,
         "version": str(version),
         "class": entry.class_name,
         "materializer": manifest.content.materializer,
-        "path": f"{repository.backend.location.rstrip('/')}/{manifest_key(entry.manifest)}",
+        "path": f"{location.rstrip('/')}/{manifest_key(entry.manifest)}",
         "size": entry.size,
         "stored": entry.stored,
         "digest": entry.content.hex(),
@@ -80,6 +179,108 @@ def describe(repository: Repository, name: str, selector: Selector) -> dict[str,
         "created": entry.created,
         "metadata": dict(manifest.metadata),
         "notes": dict(entry.notes),
-        "tags": sorted(tag for tag, (target, _) in tags.items() if target == version),
+        "tags": _tags_of(version, tags),
         "protected": entry.protected,
     }
+
+
+def _tags_of(version: Version, tags: Mapping[str, tuple[Version, Digest]]) -> list[str]:
+    return sorted(tag for tag, (target, _) in tags.items() if target == version)
+
+
+def history_of(repository: Repository, name: str, selector: Selector | None) -> list[dict[str, Any]]:
+    """Everything that ever was a version of `name`, or of what `selector` means, the highest number first.
+
+    Raises:
+        ObjectNotFoundError: There was never any.
+        CorruptError: The ref is damaged.
+        StorageError: It cannot be read.
+    """
+
+    def ask(history: History | None) -> list[dict[str, Any]]:
+        records = history.records() if history else {}
+        if history is not None and selector is not None:
+            if isinstance(selector, Range):
+                records = {one: records[one] for one in records if selector.matches(one)}
+            else:
+                one = selector.version if isinstance(selector, Exact) else history.select(selector)[0]
+                records = {one: records[one]} if one in records else {}
+        if history is None or not records:
+            raise ObjectNotFoundError(
+                f"there was never a version of {name!r} in {repository.backend.location}"
+                f"{f' that {str(selector)!r} means' if selector else ''}; `list_objects()` says what there is"
+            )
+        tags = history.ref.tags
+        return [
+            row for version in sorted(records, reverse=True) for row in _past(version, records[version], tags)
+        ]
+
+    return repository.refs.ask(name, ask)
+
+
+def _past(
+    version: Version, record: Record, tags: Mapping[str, tuple[Version, Digest]]
+) -> Iterator[dict[str, Any]]:
+    """What one number is, and what it was, the newest first."""
+    successor = record.live
+    if successor is not None:
+        yield _state(version, successor, "live", None, _tags_of(version, tags))
+    for dead in reversed(record.dead):
+        # Whoever overwrites gives what was there the time of what takes its place.
+        replaced = successor is not None and successor.created == dead.deleted
+        yield _state(version, dead.entry, "replaced" if replaced else "deleted", dead.deleted, [])
+        successor = dead.entry
+    if successor is None:
+        yield _state(version, None, "retired", None, [])
+
+
+def _state(
+    version: Version, entry: Entry | None, state: str, deleted: str | None, tags: list[str]
+) -> dict[str, Any]:
+    return {
+        "version": str(version),
+        "state": state,
+        "created": entry.created if entry else None,
+        "deleted": deleted,
+        "digest": entry.content.hex() if entry else None,
+        "size": entry.size if entry else None,
+        "stored": entry.stored if entry else None,
+        "class": entry.class_name if entry else None,
+        "notes": dict(entry.notes) if entry else {},
+        "tags": tags,
+        "protected": entry.protected if entry else False,
+    }
+
+
+def summaries(repository: Repository, most: int) -> tuple[list[dict[str, Any]], int]:
+    """One row for each of the first `most` names that have a version, and how many names may come after them.
+
+    A row has `name`, `version` (the latest), `versions` (how many), `size`, `class`, and `tags`, a dict of all tags.
+
+    Raises:
+        CorruptError: A ref is damaged.
+        StorageError: The place cannot be read.
+    """
+
+    def ask(history: History | None) -> dict[str, Any] | None:
+        living = history.live() if history else []
+        if history is None or not living:
+            return None
+        version, entry = living[-1]
+        return {
+            "name": history.name,
+            "version": str(version),
+            "versions": len(living),
+            "size": entry.size,
+            "class": entry.class_name,
+            "tags": {tag: str(target) for tag, (target, _) in sorted(history.ref.tags.items())},
+        }
+
+    names = ref_names(repository)
+    rows: list[dict[str, Any]] = []
+    at = 0
+    while at < len(names) and len(rows) < most:
+        part = names[at : at + most - len(rows)]
+        rows += [row for _, row in each(part, lambda name: repository.refs.ask(name, ask)) if row is not None]
+        at += len(part)
+    return rows, len(names) - at

@@ -6,6 +6,7 @@ Three sources, in this order: what the caller registered, casreg's own, and entr
 
 from __future__ import annotations
 
+import sys
 import warnings
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -108,6 +109,36 @@ class MaterializerTable:
             )
         return plugin
 
+    def id_for(self, target: type | str) -> str | None:
+        """The id of the materializer for objects of `target`, a class or its dotted name; None if there is none.
+
+        The base classes of a name are asked only if its module has been imported.
+
+        Raises:
+            InvalidArgumentError: A materializer that was registered by its dotted name cannot be imported.
+        """
+        cls = target if isinstance(target, type) else _known_class(target)
+        if cls is not None:
+            found = self.for_class(cls)
+            return None if found is None else found.id
+        return self.ids().get(str(target))
+
+    def ids(self) -> dict[str, str]:
+        """The dotted name of each class that has a materializer of its own, and that one's id; sorted.
+
+        Raises:
+            InvalidArgumentError: A materializer that was registered by its dotted name cannot be imported.
+        """
+        own = {made: key for key, made in self._builtin.items() if "/" in key}
+        found = {
+            _dotted(one): plugin.id
+            for plugin in reversed(self._all_plugins().values())
+            for one in plugin.types
+        }
+        found.update((key, own[made]) for key, made in self._builtin.items() if "/" not in key)
+        found.update((_dotted(key), self._make(given).id) for key, given in list(self._registered.items()))
+        return dict(sorted(found.items()))
+
     def _local(self, base: type) -> Materializer | None:
         name = dotted(base)
         for key in (base, name):
@@ -142,6 +173,17 @@ class MaterializerTable:
     def __setstate__(self, state: dict[str, object]) -> None:
         MaterializerTable.__init__(self, cast("dict[str, str]", state["builtin"]))
         self._registered = cast("dict[type | str, MaterializerLike]", state["registered"])
+
+
+def _dotted(target: type | str) -> str:
+    return dotted(target) if isinstance(target, type) else target
+
+
+def _known_class(name: str) -> type | None:
+    """The class with this dotted name, if its module has been imported."""
+    module, _, attribute = name.rpartition(".")
+    found = getattr(sys.modules.get(module), attribute, None)
+    return found if isinstance(found, type) else None
 
 
 def _imported(name: str) -> object:

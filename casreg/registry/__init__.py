@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from casreg.registry.batch import BatchItem, BatchResult
 from casreg.registry.registry import Registry
 
-__all__ = ["Registry"]
+__all__ = ["BatchItem", "BatchResult", "Registry"]

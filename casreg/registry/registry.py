@@ -4,45 +4,55 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
-import tempfile
-import weakref
-from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import MutableMapping
+from typing import TYPE_CHECKING, Any, Final, Self, overload
 
-from casreg import remembered, settings
+from casreg import settings
 from casreg.backends.open import open_backend
-from casreg.exceptions import InvalidArgumentError, InvalidMetadataError, ObjectNotFoundError
-from casreg.listing import describe, list_names, list_versions
+from casreg.cache import Cache, cache_for, with_cache
+from casreg.difference import Difference, difference, sides
+from casreg.exceptions import (
+    InvalidArgumentError,
+    InvalidNameError,
+    InvalidVersionError,
+    ObjectNotFoundError,
+)
+from casreg.listing import describe, describe_all, history_of, list_all, list_names, list_versions, summaries
 from casreg.loading import LoadOptions, load
 from casreg.materializers.builtin import BUILTIN
-from casreg.materializers.calls import materialize
-from casreg.materializers.classes import ClassTable, dotted
+from casreg.materializers.classes import ClassTable
 from casreg.materializers.table import MaterializerTable
-from casreg.names import parse_key
-from casreg.repository import Draft, Repository
+from casreg.registry import mapping
+from casreg.registry.arguments import Keys, conditions, names_of, objects, per_item, policy, tags_per_item
+from casreg.registry.batch import Asked, BatchResult, Done, asked, at_once, in_turn
+from casreg.registry.saving import Labels, SaveOptions, save_object
+from casreg.registry.scratch import Scratch
+from casreg.registry.text import ROWS, call, table
+from casreg.repository import Repository
 from casreg.repository.editing import annotate, delete, protect, tag, undelete, untag
 from casreg.repository.finding import select
 from casreg.repository.opening import list_files, open_file
-from casreg.versions import Latest, check_tag, parse_selector, parse_version
+from casreg.search import find
+from casreg.versions import Exact, check_tag
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import PurePath
 
     from casreg.backends.base import Backend
     from casreg.materializers.table import MaterializerLike
     from casreg.progress import ProgressCallback
-    from casreg.repository import Saved
     from casreg.repository.conflicts import OnConflict
     from casreg.versions import Bump, Selector, Version
 
 log = logging.getLogger("casreg.registry")
 
 
-class Registry:
+_NO_DEFAULT: Final = object()
+
+
+class Registry(MutableMapping[str, Any]):
     """A versioned registry of Python objects in one place: a folder, a bucket, or memory.
 
     One Registry may be used by many threads, survives `fork`, and pickles (without caches and secrets). Making one
@@ -51,6 +61,13 @@ class Registry:
     Names are `segment:segment:…` of letters, digits, `.` and `-`. Every method that takes a name takes
     `name@version` too. Versions are SemVer; `load` and its kin also take `"latest"`, tags and ranges (`">=1.2,<2"`,
     `"^1.2"`, `"~1.2"`). The latest is the highest that lives, pre-releases included, whenever it was saved.
+
+    It is a mutable mapping too, of which names are the keys: `registry["my:model"]` loads the latest version,
+    `registry["my:model"] = model` saves the next, `"my:model@1.0.0"` is that version, `del` deletes as `delete` does.
+    A name that was not saved is a `KeyError` as anywhere; one that cannot be a name is a `ValueError`, and just not
+    `in`. As of any mapping, `bool(registry)` says whether it holds something; but two are equal only if they are one.
+
+    With `with`, the temporary folders of loaded paths go at the end of the block, and not only with the object.
     """
 
     def __init__(
@@ -63,6 +80,7 @@ class Registry:
         trusted: Iterable[str] = (),
         allow_underscore: bool = False,
         progress: ProgressCallback | None = None,
+        cache: Cache | bool | None = None,
     ) -> None:
         """Open a registry. No I/O.
 
@@ -75,32 +93,55 @@ class Registry:
             trusted: Dotted names of types whose attributes may be stored and restored.
             allow_underscore: Names may hold `_`.
             progress: Told about long saves and loads, unless a call gives its own.
+            cache: Where local copies of what was loaded and saved are kept. None: in the default folder, for places
+                that are not on this machine; True: there, for any place; False: nowhere.
 
         Raises:
-            InvalidArgumentError: The place cannot be understood.
+            InvalidArgumentError: The place, or the cache, cannot be understood.
         """
         self._backend = open_backend(settings.registry_dir() if backend is None else backend)
         self._version_objects = version_objects
         self._mutable = mutable
         self._allow_pickle = allow_pickle
-        self._trusted = _names_of(trusted)
-        self._allow_underscore = allow_underscore
+        self._trusted = names_of(trusted)
+        self._keys = Keys(allow_underscore)
         self._progress = progress
+        self._cache = cache_for(self._backend, cache)
         self._table = MaterializerTable(BUILTIN)
         self._classes = ClassTable()
         self._open: tuple[int, Repository] | None = None
-        self._scratch: tuple[int, Path] | None = None
+        self._scratch = Scratch()
 
     @property
     def backend(self) -> Backend:
         """The backend."""
         return self._backend
 
-    def __repr__(self) -> str:
-        return f"Registry({self._backend.location!r})"
+    @property
+    def cache(self) -> Cache | None:
+        """Where local copies are kept; None if they are not."""
+        return self._cache
+
+    def clear_cache(self) -> None:
+        """Remove all local copies, also those of other places in the same folder. They are fetched again when needed.
+
+        Raises:
+            StorageError: A file cannot be removed.
+        """
+        if self._cache is not None:
+            self._cache.clear()
+            log.debug("cleared the cache %s", self._cache.path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove the temporary folders of paths that were loaded. The Registry can be used further."""
+        self._scratch.remove()
 
     # ------------------------------------------------------------------------------------------ objects
 
+    @overload
     def save(
         self,
         name: str,
@@ -117,15 +158,54 @@ class Registry:
         trusted: Iterable[str] = (),
         allow_pickle: bool | None = None,
         progress: ProgressCallback | None = None,
-    ) -> str:
+    ) -> str: ...
+    @overload
+    def save(
+        self,
+        name: list[str] | tuple[str, ...],
+        obj: list[Any] | tuple[Any, ...],
+        *,
+        version: str | Sequence[str | None] | None = None,
+        materializer: MaterializerLike | None = None,
+        metadata: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
+        notes: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
+        tags: Iterable[str] | Sequence[Iterable[str]] = (),
+        bump: Bump = "patch",
+        on_conflict: OnConflict | None = None,
+        if_changed: bool = False,
+        trusted: Iterable[str] = (),
+        allow_pickle: bool | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> BatchResult[str]: ...
+    def save(
+        self,
+        name: str | Sequence[str],
+        obj: Any,
+        *,
+        version: str | Sequence[str | None] | None = None,
+        materializer: MaterializerLike | None = None,
+        metadata: Any = None,
+        notes: Any = None,
+        tags: Iterable[Any] = (),
+        bump: Bump = "patch",
+        on_conflict: OnConflict | None = None,
+        if_changed: bool = False,
+        trusted: Iterable[str] = (),
+        allow_pickle: bool | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> str | BatchResult[str]:
         """Save `obj` as a version of `name`. When this returns, the version exists and is durable.
 
         A `Path` saves the file or folder tree it names; a `str` is saved as text, also if it looks like a path. Big
         arrays must not change until the save returns.
 
+        With a list of names and a list of as many objects, each is saved by itself, some at once (those of one name in
+        order), and what fails stops no other. `version`, `metadata` and `notes` are then one for all or a list, `tags`
+        a list for all or a list of lists. `progress` may be called by several threads at once.
+
         Args:
-            name: The name, or `name@version`.
-            obj: What to save.
+            name: The name, or `name@version`; or a list of them.
+            obj: What to save; or a list.
             version: The version; by default the next one.
             materializer: What turns the object into files; by default the nearest registered for its class.
             metadata: JSON values that become part of the version. Plain Python ones: of numpy scalars give `x.item()`.
@@ -143,10 +223,11 @@ class Registry:
 
         Returns:
             The version. If that version exists with the same content already, only its notes and tags change, where
-            some are given.
+            some are given. Of a list the `BatchResult`, whose items carry the errors below.
 
         Raises:
             InvalidNameError, InvalidVersionError, InvalidMetadataError, InvalidArgumentError: What was given is wrong.
+                Of a list only this is raised: it does not fit to the number of names, or to any of them.
             NoMaterializerError: The object could not be loaded again in a new process; says what to write.
             UntrustedError: It needs pickle or a type that was not allowed.
             SourceError: The file or folder cannot be read, or changed meanwhile.
@@ -157,47 +238,69 @@ class Registry:
 
         Whatever is raised, nothing half-written can be seen, and nothing that existed is lost.
         """
-        name, chosen = self._save_key(name, version)
-        tags = [check_tag(one) for one in _listed(tags, "tags")]
-        repository = self._repository
-        began = remembered.clock()
-        with materialize(
-            obj,
-            self._table,
-            self._classes,
+        options = SaveOptions(
+            table=self._table,
+            classes=self._classes,
             materializer=materializer,
-            trusted=self._trusted | _names_of(trusted),
+            bump=bump,
+            on_conflict=policy(on_conflict, replaces=self._mutable or not self._version_objects),
+            if_changed=if_changed,
+            single=not self._version_objects,
+            trusted=self._trusted | names_of(trusted),
             allow_pickle=self._pickle(allow_pickle),
-        ) as made:
-            saved = repository.save(
-                Draft(
-                    name=name,
-                    materializer=made.materializer.id,
-                    params=made.folder.params,
-                    files=made.folder.entries(),
-                    metadata=_mapping(metadata, "metadata"),
-                    notes=_mapping(notes, "notes"),
-                    class_name=dotted(type(obj)),
-                    version=chosen,
-                    bump=bump,
-                    tags=tags,
-                    single=not self._version_objects,
-                    on_conflict=self._policy(on_conflict),
-                    if_changed=if_changed,
-                    source=obj if isinstance(obj, Path) else None,
-                    began=began,
-                    progress=progress or self._progress,
-                )
-            )
-        _log_saved(name, saved, repository)
-        return str(saved.version)
+            progress=progress or self._progress,
+        )
+        repository = self._repository
 
+        def one(key: str, version: str | None, obj: object, *labels: Any) -> Done[str]:
+            name, chosen = self._keys.exact(key, version)
+            saved = save_object(repository, name, chosen, obj, Labels.of(*labels), options)
+            return Done(str(saved.version), str(saved.version), saved.existed)
+
+        if not isinstance(name, list | tuple):
+            return one(name, version, obj, metadata, notes, tags).value  # type: ignore[arg-type]  # see the overloads
+        items, count = asked(name, version), len(name)
+        rest = zip(
+            objects(obj, count),
+            per_item(metadata, count, "metadata"),
+            per_item(notes, count, "notes"),
+            tags_per_item(tags, count),
+            strict=True,
+        )
+        given = list(rest)
+        return in_turn(items, lambda number, item: one(item.key, item.version, *given[number]))
+
+    @overload
     def load(
         self,
         name: str,
         version: str | None = None,
         *,
-        into: str | os.PathLike[str] | None = None,
+        into: object | None = None,
+        as_: type | None = None,
+        materializer: MaterializerLike | None = None,
+        trusted: Iterable[str] = (),
+        allow_pickle: bool | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> Any: ...
+    @overload
+    def load(
+        self,
+        name: list[str] | tuple[str, ...],
+        version: str | Sequence[str | None] | None = None,
+        *,
+        as_: type | None = None,
+        materializer: MaterializerLike | None = None,
+        trusted: Iterable[str] = (),
+        allow_pickle: bool | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> BatchResult[Any]: ...
+    def load(
+        self,
+        name: str | Sequence[str],
+        version: str | Sequence[str | None] | None = None,
+        *,
+        into: object | None = None,
         as_: type | None = None,
         materializer: MaterializerLike | None = None,
         trusted: Iterable[str] = (),
@@ -206,20 +309,28 @@ class Registry:
     ) -> Any:
         """Load a version of `name`: an object equal to the saved one. Every byte is verified first.
 
+        With a list of names each is loaded by itself, some at once, and what fails stops no other; `version` is then
+        one for all or a list. `progress` may be called by several threads at once.
+
         Args:
-            name: The name, or `name@version`.
+            name: The name, or `name@version`; or a list of them.
             version: A version, `"latest"`, a tag or a range; by default the latest.
             into: For objects that are paths: an empty or new folder that shall hold it, at once or not at all. By
                 default a temporary folder that lives as long as this Registry: after `Registry().load(name)` nobody
-                holds the Registry, and the folder is gone.
+                holds the Registry, and the folder is gone. For torch modules and state dicts: the module that shall take
+                them, which is checked first, filled, and returned.
             as_: The class of the result, where the value needs one that is not registered.
             materializer: What turns the files into the object; by default what the version names, if it is known here.
             trusted: As for the Registry, for this call.
             allow_pickle: As for the Registry, for this call.
             progress: As for the Registry, for this call.
 
+        Returns:
+            The object. Of a list the `BatchResult`, whose items carry the errors below.
+
         Raises:
             InvalidNameError, InvalidVersionError, InvalidArgumentError: What was given is wrong.
+                Of a list only this is raised: it does not fit to the number of names, or to any of them.
             ObjectNotFoundError: There is no such object or version (a `KeyError` and a `ValueError`).
             MaterializerError: It cannot be made from the files here; says what to write.
             DestinationError: `into` cannot be loaded into.
@@ -227,30 +338,56 @@ class Registry:
             UnsupportedFormatError: It needs a newer casreg.
             StorageError: The storage cannot be read.
         """
-        name, selector = self._load_key(name, version)
         options = LoadOptions(
             table=self._table,
             classes=self._classes,
             into=into,
             as_=as_,
             materializer=materializer,
-            trusted=self._trusted | _names_of(trusted),
+            trusted=self._trusted | names_of(trusted),
             allow_pickle=self._pickle(allow_pickle),
             progress=progress or self._progress,
-            scratch=self._scratch_folder,
+            scratch=self._scratch.new,
         )
-        log.debug("load %s (%s) from %s", name, selector, self._backend.location)
-        return load(self._repository, name, selector, options)
+        repository = self._repository
 
-    def delete(self, name: str, version: str | None = None) -> list[str]:
+        def one(name: str, selector: Selector) -> Any:
+            log.debug("load %s (%s) from %s", name, selector, self._backend.location)
+            return load(repository, name, selector, options)
+
+        if not isinstance(name, list | tuple):
+            return one(*self._keys.selecting(name, version))  # type: ignore[arg-type]  # see the overloads
+        if into is not None:
+            raise InvalidArgumentError("into= is the folder of one object; load paths one by one")
+
+        def settled(_number: int, item: Asked) -> Done[Any]:
+            name, selector = self._keys.selecting(item.key, item.version)
+            version, _ = select(repository, name, selector)
+            return Done(str(version), one(name, Exact(version)))
+
+        return at_once(asked(name, version), settled)
+
+    @overload
+    def delete(self, name: str, version: str | None = None) -> list[str]: ...
+    @overload
+    def delete(
+        self, name: list[str] | tuple[str, ...], version: str | Sequence[str | None] | None = None
+    ) -> BatchResult[list[str]]: ...
+    def delete(
+        self, name: str | Sequence[str], version: str | Sequence[str | None] | None = None
+    ) -> list[str] | BatchResult[list[str]]:
         """Delete a version, or all versions of a name. Their numbers are never given again; their tags go with them.
 
+        With a list of names each is deleted by itself, and what fails stops no other; `version` is then one for all or a
+        list.
+
         Args:
-            name: The name, or `name@version`.
+            name: The name, or `name@version`; or a list of them.
             version: An exact version; by default all.
 
         Returns:
-            The versions that were deleted. `undelete` brings them back until their data is collected.
+            The versions that were deleted. `undelete` brings them back until their data is collected. Of a list the
+            `BatchResult`, whose items carry the errors below.
 
         Raises:
             ObjectNotFoundError: There is none.
@@ -258,10 +395,17 @@ class Registry:
             InvalidNameError, InvalidVersionError: What was given is wrong.
             StorageError: The storage refused or failed.
         """
-        name, chosen = self._save_key(name, version)
-        deleted = delete(self._repository, name, chosen)
-        log.debug("deleted %s of %s", ", ".join(map(str, deleted)), name)
-        return [str(one) for one in deleted]
+        repository = self._repository
+
+        def one(key: str, version: str | None) -> Done[list[str]]:
+            name, chosen = self._keys.exact(key, version)
+            deleted = [str(one) for one in delete(repository, name, chosen)]
+            log.debug("deleted %s of %s from %s", ", ".join(deleted), name, repository.backend.location)
+            return Done(None if chosen is None else str(chosen), deleted)
+
+        if not isinstance(name, list | tuple):
+            return one(name, version).value  # type: ignore[arg-type]  # see the overloads
+        return in_turn(asked(name, version), lambda _, item: one(item.key, item.version))
 
     def undelete(self, name: str, version: str | None = None) -> str:
         """Bring a deleted version back.
@@ -285,6 +429,7 @@ class Registry:
                 f"say which version of {name} to bring back: undelete({name!r}, '1.0.0')"
             )
         undelete(self._repository, name, chosen)
+        log.debug("undeleted %s@%s in %s", name, chosen, self._backend.location)
         return str(chosen)
 
     # ------------------------------------------------------------------------------------------ questions
@@ -303,18 +448,13 @@ class Registry:
             StorageError: It cannot be read.
         """
         if name is None:
-            return self._info_of_all(version)
+            if version is not None:
+                raise InvalidArgumentError(f"version={version!r} needs a name: info('my:model', {version!r})")
+            log.debug("info of all names from %s", self._backend.location)
+            return describe_all(self._repository)
         name, selector = self._load_key(name, version)
+        log.debug("info of %s (%s) from %s", name, selector, self._backend.location)
         return describe(self._repository, name, selector)
-
-    def _info_of_all(self, version: str | None) -> dict[str, Any]:
-        if version is not None:
-            raise InvalidArgumentError(f"version={version!r} needs a name: info('my:model', {version!r})")
-        found: dict[str, Any] = {}
-        for name in self.list_objects():
-            with suppress(ObjectNotFoundError):  # deleted since it was listed
-                found[name] = self.info(name)
-        return found
 
     def list_objects(self) -> list[str]:
         """The names that have at least one version, sorted.
@@ -323,6 +463,7 @@ class Registry:
             CorruptError: A ref is damaged.
             StorageError: The place cannot be read.
         """
+        log.debug("list the names of %s", self._backend.location)
         return list_names(self._repository)
 
     def list_versions(self, name: str) -> list[str]:
@@ -336,8 +477,68 @@ class Registry:
             CorruptError: Its ref is damaged.
             StorageError: It cannot be read.
         """
-        name, within = self._split(name, None)
-        return list_versions(self._repository, name, None if within is None else parse_selector(within))
+        name, selector = self._keys.within(name)
+        log.debug("list the versions of %s in %s", name, self._backend.location)
+        return list_versions(self._repository, name, selector)
+
+    def list_objects_and_versions(self) -> dict[str, list[str]]:
+        """The names that have at least one version, sorted, each with its versions, ascending.
+
+        Raises:
+            CorruptError: A ref is damaged.
+            StorageError: The place cannot be read.
+        """
+        log.debug("list the names and versions of %s", self._backend.location)
+        return list_all(self._repository)
+
+    def history(self, name: str) -> list[dict[str, Any]]:
+        """What every version of a name is and was: a dict for each, the highest number first.
+
+        Keys: `version`, `state`, `created`, `deleted` (a time, or None), `digest`, `size` (bytes), `stored` (bytes),
+        `class`, `notes`, `tags`, `protected`. The `state` is `"live"`, `"deleted"`, `"replaced"` (by other content
+        under the same number, which comes before it), or `"retired"`: collected, so that only the number is known.
+
+        Args:
+            name: The name; or `name@version`, with a version, a tag or a range, for those that it means.
+
+        Raises:
+            ObjectNotFoundError: There was never any.
+            InvalidNameError, InvalidVersionError: What was given is wrong.
+            CorruptError: Its ref is damaged.
+            StorageError: It cannot be read.
+        """
+        name, selector = self._keys.within(name)
+        log.debug("history of %s from %s", name, self._backend.location)
+        return history_of(self._repository, name, selector)
+
+    def find(
+        self, pattern: str = "*", *, where: Mapping[str, Any] | None = None, version: str | None = None
+    ) -> list[dict[str, Any]]:
+        """The versions that have a name like `pattern` and say what `where` asks for, as `info` describes them.
+
+        `find("model:*", where={"accuracy": lambda it: it > 0.9, "data.split": "test"})`. One read for each name that
+        fits, and one for each version.
+
+        Args:
+            pattern: A glob over names, in which case matters: `*`, `?`, `[…]`. `pattern@version` works too.
+            where: What the version's metadata has to say, and where that lacks the key, its notes. Keys with points
+                reach into nested objects. A condition is a value to be equal to, or a callable that gets the value;
+                what lacks the key does not fit.
+            version: Which versions of each name: one version, a tag, or a range for all that are in it (`"*"` is all
+                releases); by default the latest.
+
+        Returns:
+            One dict for each version, sorted by name and version.
+
+        Raises:
+            InvalidVersionError, InvalidArgumentError: What was given is wrong.
+            CorruptError: A ref or manifest is damaged.
+            StorageError: The place cannot be read.
+            Exception: What a condition raises.
+        """
+        pattern, selector = self._keys.pattern(pattern, version)
+        log.debug("find %s (%s) in %s", pattern, selector, self._backend.location)
+        return find(self._repository, pattern, conditions(where), selector)
 
     def has_object(self, name: str, version: str | None = None) -> bool:
         """Whether there is such a version (a version, `"latest"`, a tag or a range; by default any).
@@ -348,6 +549,7 @@ class Registry:
             StorageError: It cannot be read.
         """
         name, selector = self._load_key(name, version)
+        log.debug("look for %s (%s) in %s", name, selector, self._backend.location)
         try:
             select(self._repository, name, selector)
         except ObjectNotFoundError:
@@ -364,6 +566,7 @@ class Registry:
             StorageError: It cannot be read.
         """
         name, selector = self._load_key(name, version)
+        log.debug("files of %s (%s) from %s", name, selector, self._backend.location)
         return list_files(self._repository, name, selector)
 
     def open(
@@ -391,6 +594,26 @@ class Registry:
         log.debug("open %s (%s) of %s from %s", path or "the file", selector, name, self._backend.location)
         return open_file(self._repository, name, selector, path)
 
+    def diff(self, name: str, version1: str | None = None, version2: str | None = None) -> Difference:
+        """What differs between two versions: files, bytes and chunks in common, materializer, class, metadata.
+
+        `str()` of it says it to people. Reads lists and trees only, no chunk of data.
+
+        Args:
+            name: The name; or `name@version`, which is the first version then.
+            version1: The first version: a version, `"latest"`, a tag, a range, or `other:name@version`.
+            version2: The second; by default the latest.
+
+        Raises:
+            ObjectNotFoundError: One of them does not exist.
+            InvalidNameError, InvalidVersionError, InvalidArgumentError: What was given is wrong, or not two versions.
+            ObjectChangedError: One was replaced or deleted meanwhile, and its data collected.
+            CorruptError: A ref, manifest, tree or list is damaged.
+            StorageError: It cannot be read.
+        """
+        first, second = sides(name, version1, version2)
+        return difference(self._repository, self._load_key(first, None), self._load_key(second, None))
+
     # ------------------------------------------------------------------------------------------ tags and notes
 
     def tag(self, name: str, tag_name: str, version: str | None = None) -> str:
@@ -402,7 +625,9 @@ class Registry:
             StorageError: The storage refused or failed.
         """
         name, selector = self._load_key(name, version)
-        return str(tag(self._repository, name, check_tag(tag_name), selector))
+        tagged = str(tag(self._repository, name, check_tag(tag_name), selector))
+        log.debug("tag %s is %s@%s in %s", tag_name, name, tagged, self._backend.location)
+        return tagged
 
     def untag(self, name: str, tag_name: str) -> None:
         """Remove a tag; with `name@version` only if it points to that version.
@@ -412,8 +637,9 @@ class Registry:
             InvalidNameError, InvalidVersionError: What was given is wrong.
             StorageError: The storage refused or failed.
         """
-        name, within = self._split(name, None)
-        untag(self._repository, name, check_tag(tag_name), None if within is None else parse_selector(within))
+        name, selector = self._keys.within(name)
+        untag(self._repository, name, check_tag(tag_name), selector)
+        log.debug("removed the tag %s of %s in %s", tag_name, name, self._backend.location)
 
     def annotate(self, name: str, version: str | None = None, **notes: Any) -> dict[str, Any]:
         """Change notes of a version (by default the latest) without touching its content; None removes one.
@@ -428,6 +654,7 @@ class Registry:
             StorageError: The storage refused or failed.
         """
         name, selector = self._load_key(name, version)
+        log.debug("notes of %s (%s) in %s: %s", name, selector, self._backend.location, ", ".join(notes))
         return annotate(self._repository, name, selector, notes)
 
     def protect(self, name: str, version: str | None = None) -> str:
@@ -441,7 +668,9 @@ class Registry:
             StorageError: The storage refused or failed.
         """
         name, selector = self._load_key(name, version)
-        return str(protect(self._repository, name, selector, protected=True))
+        done = str(protect(self._repository, name, selector, protected=True))
+        log.debug("protected %s@%s in %s", name, done, self._backend.location)
+        return done
 
     def unprotect(self, name: str, version: str | None = None) -> str:
         """Let a version (by default the latest) be deleted and replaced again. Returns the version.
@@ -452,17 +681,46 @@ class Registry:
             StorageError: The storage refused or failed.
         """
         name, selector = self._load_key(name, version)
-        return str(protect(self._repository, name, selector, protected=False))
+        done = str(protect(self._repository, name, selector, protected=False))
+        log.debug("unprotected %s@%s in %s", name, done, self._backend.location)
+        return done
 
     # ------------------------------------------------------------------------------------------ types
 
     def register_materializer(self, target: type | str, materializer: MaterializerLike) -> None:
-        """Use `materializer` (an instance, a class, or a dotted name) for objects of `target`, in this process.
+        """Use `materializer` for objects of `target` and of its subclasses, in this process.
+
+        Args:
+            target: A class, or its dotted name `"my_module.MyClass"`.
+            materializer: An instance, a class, or a dotted name, which is imported at first use.
 
         Raises:
             InvalidArgumentError: It is not a materializer.
         """
         self._table.register(target, materializer)
+        log.debug("registered %s for %s", materializer, target)
+
+    def registered_materializer(self, target: type | str) -> str | None:
+        """The id of the materializer that saves objects of `target`, as `"numpy.ndarray/1"`; None if there is none.
+
+        Args:
+            target: A class, or a dotted name. Of a name whose module was not imported yet the base classes are not
+                known, and so not asked.
+
+        Raises:
+            InvalidArgumentError: A materializer that was registered by its dotted name cannot be imported.
+        """
+        return self._table.id_for(target)
+
+    def registered_materializers(self) -> dict[str, str]:
+        """Dotted name of each class that has a materializer of its own, and that one's id; sorted.
+
+        Those that were registered here, casreg's, and those of installed packages.
+
+        Raises:
+            InvalidArgumentError: A materializer that was registered by its dotted name cannot be imported.
+        """
+        return self._table.ids()
 
     def register_class(self, cls: type, key: str | None = None) -> None:
         """Let values of a dataclass, pydantic model, enum or namedtuple be saved and loaded, in this process.
@@ -475,6 +733,131 @@ class Registry:
             InvalidArgumentError: It is none of these, or the key belongs to another class.
         """
         self._classes.register(cls, key)
+        log.debug("registered the class %s", cls)
+
+    # ------------------------------------------------------------------------------------------ as a mapping
+
+    def __getitem__(self, key: str) -> Any:
+        """As `load(key)`."""
+        return self.load(key)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        """As `save(key, value)`."""
+        self.save(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        """As `delete(key)`."""
+        self.delete(key)
+
+    def __contains__(self, key: object) -> bool:
+        """As `has_object(key)`, and False for what cannot be a key. Loads nothing."""
+        if not isinstance(key, str):
+            return False
+        try:
+            return self.has_object(key)
+        except (InvalidNameError, InvalidVersionError):
+            return False
+
+    def __iter__(self) -> Iterator[str]:
+        """The names, sorted, as they were when this was called."""
+        return iter(self.list_objects())
+
+    def __len__(self) -> int:
+        """How many names there are."""
+        return len(self.list_objects())
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is this very Registry: nothing is compared."""
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def pop(self, key: str, default: Any = _NO_DEFAULT) -> Any:
+        """Load `key`, then delete it: all versions of a name, or the one that `name@version` means.
+
+        Args:
+            key: The name, or `name@version`, with a version, a tag or a range.
+            default: What to return if there is no such object.
+
+        Raises:
+            ObjectNotFoundError: There is none, and no `default`.
+            VersionProtectedError: It is protected.
+            CasregError: What `load` and `delete` raise. Nothing is deleted then.
+        """
+        try:
+            name, selector = self._keys.within(key)
+            version = None if selector is None else str(select(self._repository, name, selector)[0])
+            value = self.load(name, version)
+            self.delete(name, version)
+        except ObjectNotFoundError:
+            if default is _NO_DEFAULT:
+                raise
+            return default
+        return value
+
+    def popitem(self) -> tuple[str, Any]:
+        """Load the first name, then delete it.
+
+        Raises:
+            ObjectNotFoundError: There is none.
+            CasregError: What `pop` raises.
+        """
+        for name in self:
+            return name, self.pop(name)
+        raise ObjectNotFoundError(f"there is nothing in {self._backend.location}")
+
+    def update(  # type: ignore[override]  # it takes what those of other mappings take, and more
+        self,
+        source: Mapping[str, Any] | Iterable[tuple[str, Any]] = (),
+        /,
+        **named: Any,
+    ) -> None:
+        """Save what a mapping or pairs hold, each as `save` does.
+
+        Args:
+            source: A mapping, or pairs of key and object; keys are `name` or `name@version`.
+            **named: More objects, by name.
+
+        Raises:
+            CasregError: What `save` raises. What came before it has been saved.
+        """
+        for key, value in mapping.pairs(source, named):
+            self.save(key, value)
+
+    def clear(self) -> None:
+        """Delete all objects. Their numbers stay used; `undelete` brings versions back until their data is collected.
+
+        Raises:
+            VersionProtectedError: Versions are protected. Nothing was deleted, unless they were protected meanwhile.
+            CorruptError: A ref is damaged.
+            StorageError: The storage refused or failed.
+        """
+        mapping.clear(self._repository)
+        log.debug("deleted everything in %s", self._backend.location)
+
+    # ------------------------------------------------------------------------------------------ as text
+
+    def __repr__(self) -> str:
+        """The call that makes one like it. No I/O."""
+        return call(
+            "Registry",
+            self._backend.location,
+            version_objects=(self._version_objects, True),
+            mutable=(self._mutable, False),
+            allow_pickle=(self._allow_pickle, False),
+            trusted=(sorted(self._trusted), []),
+            allow_underscore=(self._keys.allow_underscore, False),
+        )
+
+    def __str__(self) -> str:
+        """A table of the first names: latest version, number of versions, size and class of the latest, tags.
+
+        Raises:
+            CorruptError: A ref is damaged.
+            StorageError: The place cannot be read.
+        """
+        return table(self._backend.location, *summaries(self._repository, ROWS))
 
     # ------------------------------------------------------------------------------------------ inside
 
@@ -482,84 +865,17 @@ class Registry:
     def _repository(self) -> Repository:
         """The engine of this process. A forked child has its own: the parent's locks may be held by nobody there."""
         if self._open is None or self._open[0] != os.getpid():
-            self._open = (os.getpid(), Repository(self._backend))
+            self._open = (os.getpid(), Repository(with_cache(self._backend, self._cache)))
         return self._open[1]
 
     def _save_key(self, key: str, version: str | None) -> tuple[str, Version | None]:
-        name, within = self._split(key, version)
-        return name, None if within is None else parse_version(within)
+        return self._keys.exact(key, version)
 
     def _load_key(self, key: str, version: str | None) -> tuple[str, Selector]:
-        name, within = self._split(key, version)
-        return name, Latest() if within is None else parse_selector(within)
-
-    def _split(self, key: str, version: str | None) -> tuple[str, str | None]:
-        name, within = parse_key(key, allow_underscore=self._allow_underscore)
-        if within is not None and version is not None and within != version:
-            raise InvalidArgumentError(f"{key!r} and version={version!r} name two versions; give one of them")
-        return name, within if within is not None else version
-
-    def _policy(self, on_conflict: OnConflict | None) -> OnConflict:
-        replaces = self._mutable or not self._version_objects
-        if on_conflict is None:
-            return "overwrite" if replaces else "error"
-        if on_conflict not in {"error", "skip", "overwrite"}:
-            raise InvalidArgumentError(f"on_conflict is 'error', 'skip' or 'overwrite', not {on_conflict!r}")
-        if on_conflict == "overwrite" and not replaces:
-            raise InvalidArgumentError(
-                "on_conflict='overwrite' needs a registry whose versions may change: open it with "
-                "`Registry(..., mutable=True)`"
-            )
-        return on_conflict
+        return self._keys.selecting(key, version)
 
     def _pickle(self, allow_pickle: bool | None) -> bool:
         return self._allow_pickle if allow_pickle is None else allow_pickle
 
-    def _scratch_folder(self) -> Path:
-        """A new folder for a loaded path. It goes with this Registry, in the process that made it."""
-        pid = os.getpid()
-        scratch = self._scratch
-        if scratch is None or scratch[0] != pid or not scratch[1].is_dir():
-            scratch = self._scratch = pid, Path(tempfile.mkdtemp(prefix="casreg-"))
-            weakref.finalize(self, _remove, *scratch)
-        return Path(tempfile.mkdtemp(dir=scratch[1]))
-
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_open": None, "_scratch": None, "_progress": None}
-
-
-def _remove(pid: int, folder: Path) -> None:
-    if os.getpid() == pid:  # a forked child must not take away what its parent still uses
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _names_of(names: Iterable[str]) -> frozenset[str]:
-    return frozenset(_listed(names, "trusted"))
-
-
-def _listed(values: Iterable[str], what: str) -> Sequence[str]:
-    if isinstance(values, str):
-        raise InvalidArgumentError(f"{what} is a list: write {what}=[{values!r}]")
-    try:
-        return list(values)
-    except TypeError as err:
-        raise InvalidArgumentError(f"{what} is a list, not {values!r:.80}") from err
-
-
-def _mapping(value: Mapping[str, Any] | None, what: str) -> dict[str, Any]:
-    if value is None:
-        return {}
-    if not hasattr(value, "keys"):
-        raise InvalidMetadataError(f"{what} is a dict of JSON values, not {value!r:.80}")
-    return dict(value)
-
-
-def _log_saved(name: str, saved: Saved, repository: Repository) -> None:
-    log.debug(
-        "saved %s@%s to %s: %d bytes, %d newly stored",
-        name,
-        saved.version,
-        repository.backend.location,
-        saved.entry.size,
-        saved.entry.stored,
-    )
+        return {**self.__dict__, "_open": None, "_progress": None}

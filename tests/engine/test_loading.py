@@ -153,8 +153,8 @@ def test_a_full_disk(registry: Registry, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def _leftovers(registry: Registry) -> list[Path]:
-    scratch = registry._scratch
-    return [] if scratch is None else list(scratch[1].rglob("*"))
+    held = registry._scratch._held
+    return [] if held is None else list(held[1].rglob("*"))
 
 
 def test_short_writes_are_completed(

@@ -383,6 +383,7 @@ def test_info_is_flat(registry: Registry, backend: Backend) -> None:
         "metadata": {"m": [1]},
         "notes": {"n": "x"},
         "tags": ["best", "prod"],
+        "protected": False,
     }
 
 

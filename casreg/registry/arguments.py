@@ -1,0 +1,195 @@
+"""What users pass to a Registry, read into what the engine takes; wrong ones are refused before anything is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from casreg.exceptions import InvalidArgumentError, InvalidMetadataError
+from casreg.names import parse_key
+from casreg.versions import Latest, parse_selector, parse_version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from casreg.repository.conflicts import OnConflict
+    from casreg.versions import Selector, Version
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Reads `name` and `name@version`.
+
+    Each method raises `InvalidNameError`, `InvalidVersionError`, and `InvalidArgumentError` if the key and `version=`
+    name two versions.
+
+    Attributes:
+        allow_underscore: Names may hold `_`.
+    """
+
+    allow_underscore: bool = False
+
+    def split(self, key: str, version: str | None = None) -> tuple[str, str | None]:
+        """The name, and the version as it was written, if one was."""
+        name, within = parse_key(key, allow_underscore=self.allow_underscore)
+        if within is not None and version is not None and within != version:
+            raise InvalidArgumentError(f"{key!r} and version={version!r} name two versions; give one of them")
+        return name, within if within is not None else version
+
+    def exact(self, key: str, version: str | None = None) -> tuple[str, Version | None]:
+        """The name, and one version by its number; None if none was given."""
+        name, within = self.split(key, version)
+        return name, None if within is None else parse_version(within)
+
+    def selecting(self, key: str, version: str | None = None) -> tuple[str, Selector]:
+        """The name, and what selects a version: a number, `latest` (by default), a tag or a range."""
+        name, within = self.split(key, version)
+        return name, Latest() if within is None else parse_selector(within)
+
+    def within(self, key: str) -> tuple[str, Selector | None]:
+        """The name, and what selects some of its versions; None for all."""
+        name, within = self.split(key)
+        return name, None if within is None else parse_selector(within)
+
+    def pattern(self, pattern: str, version: str | None = None) -> tuple[str, Selector]:
+        """A glob over names, and what selects versions; by default the latest.
+
+        Raises:
+            InvalidArgumentError: The pattern is no text, or it and `version=` name two versions.
+        """
+        if not isinstance(pattern, str):
+            raise InvalidArgumentError(f"a pattern of names is a text such as 'model:*', not {pattern!r:.80}")
+        pattern, at, within = pattern.partition("@")
+        if at and version is not None and within != version:
+            raise InvalidArgumentError(
+                f"{pattern}@{within} and version={version!r} select two things; give one of them"
+            )
+        chosen = within if at else version
+        return pattern, Latest() if chosen is None else parse_selector(chosen)
+
+
+def names_of(names: Iterable[str]) -> frozenset[str]:
+    """The dotted names in `trusted=`.
+
+    Raises:
+        InvalidArgumentError: It is no list of them.
+    """
+    return frozenset(listed(names, "trusted"))
+
+
+def listed(values: Iterable[str], what: str) -> list[str]:
+    """`values` as a list; `what` is the argument's name.
+
+    Raises:
+        InvalidArgumentError: It is a single text, or cannot be gone through.
+    """
+    if isinstance(values, str):
+        raise InvalidArgumentError(f"{what} is a list: write {what}=[{values!r}]")
+    try:
+        return list(values)
+    except TypeError as err:
+        raise InvalidArgumentError(f"{what} is a list, not {values!r:.80}") from err
+
+
+def mapping(value: Mapping[str, Any] | None, what: str) -> dict[str, Any]:
+    """Metadata or notes as a dict; `what` is the argument's name.
+
+    Raises:
+        InvalidMetadataError: It is no mapping.
+    """
+    if value is None:
+        return {}
+    if not hasattr(value, "keys"):
+        raise InvalidMetadataError(f"{what} is a dict of JSON values, not {value!r:.80}")
+    return dict(value)
+
+
+def conditions(where: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What metadata has to say.
+
+    Raises:
+        InvalidArgumentError: It is no mapping from names of metadata.
+    """
+    if where is None:
+        return {}
+    if not hasattr(where, "keys") or not all(isinstance(key, str) for key in where):
+        raise InvalidArgumentError(
+            f"where= is a dict from keys of metadata to values, as {{'accuracy': 0.9}}, not {where!r:.80}"
+        )
+    return dict(where)
+
+
+def objects(value: Any, count: int) -> list[Any]:
+    """The objects for `count` names.
+
+    Raises:
+        InvalidArgumentError: They are not a list, or more or fewer.
+    """
+    if not isinstance(value, list | tuple):
+        raise InvalidArgumentError(
+            f"to {count} names belongs a list of {count} objects, not one {type(value).__name__}"
+        )
+    if len(value) != count:
+        raise InvalidArgumentError(f"there are {count} names and {len(value)} objects; give one for each")
+    return list(value)
+
+
+def policy(on_conflict: OnConflict | None, *, replaces: bool) -> OnConflict:
+    """What to do where a version exists.
+
+    Args:
+        on_conflict: What the caller says.
+        replaces: Whether versions of this registry may be given other content.
+
+    Raises:
+        InvalidArgumentError: It is not one of the words, or versions may not be replaced here.
+    """
+    if on_conflict is None:
+        return "overwrite" if replaces else "error"
+    if on_conflict not in {"error", "skip", "overwrite"}:
+        raise InvalidArgumentError(f"on_conflict is 'error', 'skip' or 'overwrite', not {on_conflict!r}")
+    if on_conflict == "overwrite" and not replaces:
+        raise InvalidArgumentError(
+            "on_conflict='overwrite' needs a registry whose versions may change: open it with `Registry(..., mutable=True)`"
+        )
+    return on_conflict
+
+
+def per_item(value: Any, count: int, what: str) -> list[Any]:
+    """One value for each of `count` items: a list as it is, anything else for all of them.
+
+    Raises:
+        InvalidArgumentError: The list has another length.
+    """
+    if not isinstance(value, list | tuple):
+        return [value] * count
+    if len(value) != count:
+        raise InvalidArgumentError(
+            f"there are {count} names and {len(value)} values in {what}=; give one for each, or one for all"
+        )
+    return list(value)
+
+
+def tags_per_item(tags: Iterable[Any], count: int) -> list[list[str]]:
+    """The tags of each of `count` items: a list of texts is for all of them, a list of lists has one for each.
+
+    Raises:
+        InvalidArgumentError: It is neither, or has another length.
+    """
+    given: list[Any] = listed(tags, "tags")
+    if all(isinstance(one, str) for one in given):
+        return [given] * count
+    return [listed(one, "tags") for one in per_item(given, count, "tags")]
+
+
+__all__ = [
+    "Keys",
+    "conditions",
+    "listed",
+    "mapping",
+    "names_of",
+    "objects",
+    "per_item",
+    "policy",
+    "tags_per_item",
+]

@@ -1,0 +1,73 @@
+"""What a Registry does as a mapping, beyond loading and saving one object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from casreg.exceptions import InvalidArgumentError, ObjectNotFoundError, VersionProtectedError
+from casreg.listing import each, ref_names
+from casreg.repository.editing import delete
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from casreg.refs import History
+    from casreg.repository import Repository
+
+_NAMED: Final = 8
+
+
+def pairs(
+    source: Mapping[str, Any] | Iterable[tuple[str, Any]], named: Mapping[str, Any]
+) -> Iterator[tuple[str, Any]]:
+    """What `dict.update` would take from these arguments, in order.
+
+    Raises:
+        InvalidArgumentError: `source` is neither a mapping nor pairs.
+    """
+    if isinstance(source, Mapping):
+        yield from source.items()
+    else:
+        try:
+            given = [(key, value) for key, value in source]
+        except (TypeError, ValueError) as err:
+            raise InvalidArgumentError(
+                f"update takes a mapping, or pairs of name and object, not {source!r:.80}"
+            ) from err
+        yield from given
+    yield from named.items()
+
+
+def clear(repository: Repository) -> None:
+    """Delete all versions of all names.
+
+    Raises:
+        VersionProtectedError: Some are protected. Nothing was deleted, unless they were protected meanwhile.
+        CorruptError: A ref is damaged.
+        StorageError: The storage refused or failed.
+    """
+    names = ref_names(repository)
+    found = each(names, lambda name: repository.refs.ask(name, _protected))
+    protected = [f"{name}@{version}" for name, versions in found for version in versions]
+    if protected:
+        more = f" and {len(protected) - _NAMED} more" if len(protected) > _NAMED else ""
+        raise VersionProtectedError(
+            f"nothing was deleted, since {', '.join(protected[:_NAMED])}{more} are protected; `unprotect` them first"
+        )
+    for _ in each(names, lambda name: _delete(repository, name)):
+        pass
+
+
+def _protected(history: History | None) -> list[str]:
+    return [str(version) for version, entry in history.live() if entry.protected] if history else []
+
+
+def _delete(repository: Repository, name: str) -> None:
+    try:
+        delete(repository, name, None)
+    except ObjectNotFoundError:
+        return  # all versions of it are deleted already
+
+
+__all__ = ["clear", "pairs"]
