@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from casreg.cache.backend import CachedBackend
 from casreg.cache.cache import Cache
+from casreg.cache.choosing import cache_for, with_cache
 
-__all__ = ["Cache", "CachedBackend"]
+__all__ = ["Cache", "CachedBackend", "cache_for", "with_cache"]
