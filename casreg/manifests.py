@@ -361,6 +361,7 @@ def decode_manifest(data: bytes, digest: Digest, read_segment: Callable[[Digest]
         metadata=_decoded(lambda: _object(canonical.load(metadata_line)), key),
         placement=placement,
         inline=inline,
+        lines=(data_line, metadata_line),
     )
 
 

@@ -165,6 +165,7 @@ class Manifest:
         metadata: What the user said of it at the save.
         placement: Where it is.
         inline: The payload, when it stands in the manifest.
+        lines: The data line and the metadata line as they are stored, without their line feeds.
     """
 
     digest: Digest
@@ -174,3 +175,4 @@ class Manifest:
     metadata: Mapping[str, object]
     placement: Placement
     inline: bytes
+    lines: tuple[bytes, bytes]

@@ -12,13 +12,13 @@ class Progress:
     """One report. All numbers count from the beginning of the operation and never fall.
 
     Attributes:
-        phase: `"save"` or `"load"`.
-        name: The object's name.
-        done: Bytes of the object that are dealt with.
-        total: Bytes of the object.
+        phase: `"save"`, `"load"` or `"copy"`.
+        name: The object's name; where many are copied, that of the one whose turn it is.
+        done: Bytes of the object, or of all that are copied, that are dealt with.
+        total: Bytes of the object, or of all that are copied.
         chunks: Chunks that are dealt with.
-        stored: Bytes that were newly written to the storage (save), or read from it (load).
-        reused: Bytes of the object that needed no writing, since the repository has them (save).
+        stored: Bytes that were newly written to the storage (save, copy), or read from it (load).
+        reused: Bytes that needed no writing, since the repository has them (save, copy).
     """
 
     phase: str
@@ -31,7 +31,7 @@ class Progress:
 
 
 ProgressCallback: TypeAlias = Callable[[Progress], None]
-"""Called from the thread that called `save` or `load`, a few times for each 100 MB, and once at the end.
+"""Called from the thread that called `save`, `load` or `copy`, a few times for each 100 MB, and once at the end.
 
 What it raises ends the operation: nothing is committed, and the error reaches the caller.
 """

@@ -205,7 +205,7 @@ class _Assembly:
         self._report(Tally(0, 0, 0))  # the last report has everything that was stored
         return Ingested(
             content,
-            self._placement(),
+            place(self._packing, self._sections),
             b"",
             tuple(self._packing.written),
             self._packing.stored,
@@ -226,7 +226,7 @@ class _Assembly:
     def _streams(self, sources: Sequence[Source], base: str, level: int) -> list[Stream]:
         """Store sources as chunks, and the chunk lists of those that have many, and so on."""
         held = pipeline.run(sources, self._packing, self._report if (base, level) == ("data", 0) else _ignore)
-        self._sections[_section(base, level)] = [chunk for chunks in held for chunk in chunks]
+        self._sections[section_name(base, level)] = [chunk for chunks in held for chunk in chunks]
         if (base, level) == ("data", 0):
             self._held = held
         streams = [Stream(source.size, tuple(chunks)) for source, chunks in zip(sources, held, strict=True)]
@@ -261,27 +261,32 @@ class _Assembly:
         if self._progress:
             self._progress(self._done)
 
-    def _placement(self) -> Placement:
-        """Runs over the packs that are used, numbered in the order of their first use."""
-        numbers: dict[int, int] = {}
-        runs: dict[str, tuple[Run, ...]] = {}
-        for section, chunks in self._sections.items():
-            runs[section] = tuple(
-                run._replace(pack=numbers.setdefault(run.pack, len(numbers)))
-                for run in find_runs([self._packing.spot(chunk.digest) for chunk in chunks], chunks)
-            )
-        packs: list[PackRef] = [self._packing.pack(number) for number in numbers]
-        return Placement(tuple(packs), runs)
-
 
 def _ignore(tally: Tally) -> None:
     """Lists and trees are not bytes of the object: progress does not count them."""
 
 
-def _section(base: str, level: int) -> str:
+def section_name(base: str, level: int) -> str:
+    """The section of the chunks at one level of files (`base` is `data`) or of the tree (`tree`)."""
     if not level:
         return base
     return f"{'list' if base == 'data' else base}.{level}"
+
+
+def place(packing: Packing, sections: Mapping[str, Sequence[Chunk]]) -> Placement:
+    """Where the chunks of each section are: runs over the packs that are used, numbered in the order of first use.
+
+    All chunks are in `packing`, which is finished.
+    """
+    numbers: dict[int, int] = {}
+    runs: dict[str, tuple[Run, ...]] = {}
+    for section, chunks in sections.items():
+        runs[section] = tuple(
+            run._replace(pack=numbers.setdefault(run.pack, len(numbers)))
+            for run in find_runs([packing.spot(chunk.digest) for chunk in chunks], chunks)
+        )
+    packs: list[PackRef] = [packing.pack(number) for number in numbers]
+    return Placement(tuple(packs), runs)
 
 
 def find_runs(spots: Sequence[Spot], chunks: Sequence[Chunk]) -> Iterable[Run]:

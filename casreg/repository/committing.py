@@ -114,13 +114,10 @@ class Commit:
         living = history.entry(version)
         if living is not None and living.content == self._content:
             return self._unchanged(history, version, living)
-        kept = kept_instead(history, version, terms.on_conflict, single=terms.single)
+        kept = in_the_way(history, version, self._content, terms)
         if kept is not None:
             self._saved = Saved(*kept, existed=True)
             return None
-        if terms.on_conflict != "overwrite" and not terms.single:
-            check_number(history, version, self._content)
-        history.check_unprotected(version)
         written = self._prove(attempt.fence)
         when = now()
         entry = self._describe(written, attempt.write, when)
@@ -156,6 +153,23 @@ class Commit:
                 if other != version:
                     history = history.without_version(other, when)
         return history
+
+
+def in_the_way(
+    history: History, version: Version, content: Digest, terms: Terms
+) -> tuple[Version, Entry] | None:
+    """The version that stays where `version` was to become other content; None if it may.
+
+    Raises:
+        VersionConflictError: It may not, and the caller wants to know.
+        VersionProtectedError: What is there is protected.
+    """
+    kept = kept_instead(history, version, terms.on_conflict, single=terms.single)
+    if kept is None:
+        if terms.on_conflict != "overwrite" and not terms.single:
+            check_number(history, version, content)
+        history.check_unprotected(version)
+    return kept
 
 
 def now() -> str:

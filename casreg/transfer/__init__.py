@@ -1,0 +1,9 @@
+"""Versions from one repository to another, or to another name, with their identity and without cutting anew."""
+
+from __future__ import annotations
+
+from casreg.transfer.copying import copy, is_same_place
+from casreg.transfer.renaming import rename
+from casreg.transfer.whole import Copied, Wanted, copy_all
+
+__all__ = ["Copied", "Wanted", "copy", "copy_all", "is_same_place", "rename"]
