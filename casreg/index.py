@@ -31,7 +31,7 @@ from casreg.packs import check_sizes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from casreg.backends.base import Backend
+    from casreg.backends.base import Backend, Readable
 
 PREFIX: Final = "index/"
 MAGIC: Final = b"casregI1"
@@ -80,9 +80,16 @@ class _File:
 class Index:
     """The index of one repository. Safe to use from many threads; files are opened when they are first needed."""
 
-    def __init__(self, backend: Backend) -> None:
-        """No I/O before the first call."""
+    def __init__(self, backend: Backend, copies: Readable | None = None) -> None:
+        """No I/O before the first call.
+
+        Args:
+            backend: The place.
+            copies: What files are read of, if not of the place itself. They never change, and are only believed
+                once the place has shown the pack that they name.
+        """
         self._backend = backend
+        self._copies: Readable = backend if copies is None else copies
         self._open: dict[str, _File] = {}
         self._packs: dict[tuple[str, int], PackRef] = {}
         self._may_merge: bool | None = None
@@ -124,14 +131,14 @@ class Index:
     def _file(self, key: str) -> _File:
         found = self._open.get(key)
         if found is None:
-            head = self._backend.get(key, 0, HEADER.size).data
+            head = self._copies.get(key, 0, HEADER.size).data
             try:
                 magic, _, packs, bits, entries = HEADER.unpack(head)
             except struct.error as err:
                 raise _UnusableIndexError("it is too short") from err
             if magic != MAGIC or bits > _MAX_BITS:
                 raise _UnusableIndexError("it does not begin as an index does")
-            raw = self._backend.get(key, HEADER.size, HEADER.size + 4 * (1 << bits)).data
+            raw = self._copies.get(key, HEADER.size, HEADER.size + 4 * (1 << bits)).data
             if len(raw) != 4 * (1 << bits):
                 raise _UnusableIndexError("its fanout is cut off")
             fanout = struct.unpack(f"<{1 << bits}I", raw)
@@ -150,7 +157,7 @@ class Index:
             if low < begin or high > begin + len(window):
                 begin = low
                 stop = min(max(high, low + stride), file.entries * ENTRY)
-                window = self._backend.get(file.key, file.entries_at + low, file.entries_at + stop).data
+                window = self._copies.get(file.key, file.entries_at + low, file.entries_at + stop).data
             prefix = digest[:_PREFIX_BYTES]
             at = window.find(prefix, low - begin, high - begin)
             while at >= 0:
@@ -165,7 +172,7 @@ class Index:
             if number >= file.packs:
                 raise _UnusableIndexError("an entry names a pack that is not there")
             start = file.packs_at + number * PACK.size
-            found = _unpack(self._backend.get(file.key, start, start + PACK.size).data)
+            found = _unpack(self._copies.get(file.key, start, start + PACK.size).data)
             self._packs[file.key, number] = found
         return found
 
@@ -214,7 +221,7 @@ class Index:
     def _load(self, key: str) -> tuple[list[PackRef], list[tuple[bytes, int]]]:
         """All of a file: its packs, and its entries as prefix and number of the pack."""
         file = self._file(key)
-        data = self._backend.get(key).data
+        data = self._copies.get(key).data
         if len(data) != file.entries_at + file.entries * ENTRY or digest_of(data).hex() != key[len(PREFIX) :]:
             raise _UnusableIndexError("it is damaged")
         refs = [_unpack(data[at : at + PACK.size]) for at in range(file.packs_at, file.entries_at, PACK.size)]

@@ -71,6 +71,9 @@ class Copies:
         self._pid = os.getpid()
         self._claims: dict[str, Future[Buffer]] = {}
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Copies, (self._backend, self._shelf))
+
     @property
     def location(self) -> str:
         """That of the place."""

@@ -39,7 +39,7 @@ from casreg.refs.spill import overflow, spilled
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from casreg.backends.base import Backend
+    from casreg.backends.base import Backend, Readable
     from casreg.refs.entries import Record
     from casreg.versions import Version
 
@@ -103,10 +103,11 @@ class Refs:
     I/O.
     """
 
-    def __init__(self, backend: Backend, *, pace: Pace = PACE) -> None:
+    def __init__(self, backend: Backend, *, pace: Pace = PACE, copies: Readable | None = None) -> None:
         self._backend = backend
         self._pace = pace
-        self.segments = SegmentReader(backend)
+        # Segments may come from copies: a ref that was read names them, and if it moved on since, its swap fails.
+        self.segments = SegmentReader(backend if copies is None else copies)
         self.fences = FenceReader(backend)
 
     def read(self, name: str) -> Held | None:

@@ -31,7 +31,7 @@ from casreg.refs.fields import damaged, list_value, object_value, version_value
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from casreg.backends.base import Backend
+    from casreg.backends.base import Readable
     from casreg.digest import Digest
     from casreg.versions import Version
 
@@ -160,7 +160,7 @@ class SegmentReader:
     on the dict is atomic, and what a race can cost is to read a segment twice. Pickles without what it keeps.
     """
 
-    def __init__(self, backend: Backend, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(self, backend: Readable, cache_bytes: int = CACHE_BYTES) -> None:
         self._backend = backend
         self._capacity = cache_bytes
         self._cache: dict[Digest, tuple[int, Segment]] = {}

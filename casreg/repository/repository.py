@@ -40,8 +40,8 @@ class Repository:
         """No I/O. With a `CachedBackend`, loads use its cache, and nothing else does."""
         self.backend = backend
         self.copies: Readable = backend.copies if isinstance(backend, CachedBackend) else backend
-        self.refs = Refs(backend)
-        self.index = Index(backend)
+        self.refs = Refs(backend, copies=self.copies)
+        self.index = Index(backend, self.copies)
         self.tables = Tables(backend)
         self._lock = threading.Lock()
         self._marker: Marker | None = None
