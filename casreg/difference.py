@@ -1,0 +1,281 @@
+"""What differs between two versions: files, bytes, chunks. Reads lists and trees, and no chunk of data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from casreg.exceptions import InvalidArgumentError
+from casreg.fetch.excerpt import Excerpts
+from casreg.fetch.lists import chunks_of
+from casreg.keys import manifest_key
+from casreg.manifests import decode_list
+from casreg.repository.finding import settled
+from casreg.repository.opening import Moved
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from casreg.fetch import VersionReader
+    from casreg.model import Chunk, Entry, Manifest, Stream
+    from casreg.refs import Entry as RefEntry
+    from casreg.repository import Repository
+    from casreg.versions import Selector, Version
+
+_T = TypeVar("_T")
+
+_BATCH: Final = 64
+"""Chunks of lists that are read at once."""
+
+_SHOWN: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What differs between two versions. `str()` says it to people.
+
+    Sizes are bytes. An empty folder counts as a file of no bytes whose path ends in `/`.
+
+    Attributes:
+        first: The one version, as `name@version`.
+        second: The other.
+        added: Files that only the second has: path → size.
+        removed: Files that only the first has: path → size.
+        changed: Files whose bytes or executable bit differ: path → size in the first and in the second.
+        unchanged: Files that are the same in both: path → size.
+        sizes: Bytes of all files of the first and of the second.
+        chunks: How many chunks each has, repeated ones counted as often as they occur.
+        shared_bytes: So many bytes of the second stand in chunks that the first has too, wherever.
+        shared_chunks: So many chunks of the second does the first have too.
+        materializers: Ids of what turned each into files.
+        classes: The Python class of each, where its ref says it.
+        params_differ: Whether what their materializers keep beside the files differs.
+        metadata_differ: Whether what their users said of them when they were saved differs.
+    """
+
+    first: str
+    second: str
+    added: Mapping[str, int]
+    removed: Mapping[str, int]
+    changed: Mapping[str, tuple[int, int]]
+    unchanged: Mapping[str, int]
+    sizes: tuple[int, int]
+    chunks: tuple[int, int]
+    shared_bytes: int
+    shared_chunks: int
+    materializers: tuple[str, str]
+    classes: tuple[str | None, str | None]
+    params_differ: bool
+    metadata_differ: bool
+
+    @property
+    def same(self) -> bool:
+        """Whether both have the same files, materializer, parameters and metadata: the same `digest`."""
+        return not (
+            self.added
+            or self.removed
+            or self.changed
+            or self.params_differ
+            or self.metadata_differ
+            or self.materializers[0] != self.materializers[1]
+        )
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self))
+
+
+def sides(name: str, version1: str | None, version2: str | None) -> tuple[str, str]:
+    """The two keys `name@version` that the arguments of a comparison mean.
+
+    A version may be a whole key, of another name; a `name@version` is the first of the two; the second is by default
+    the latest of the name.
+
+    Raises:
+        InvalidArgumentError: They are not two.
+    """
+    given = [one for one in (version1, version2) if one is not None]
+    keys: list[str] = []
+    if all(isinstance(one, str) for one in (name, *given)):
+        base, at, _ = name.partition("@")
+        keys = [name] * len(at) + [one if "@" in one else f"{base}@{one}" for one in given]
+        if len(keys) == 1 and (at or version1 is not None):
+            keys.append(f"{base}@latest")
+    if len(keys) != 2:
+        raise InvalidArgumentError(
+            "say which two versions differ: diff('my:model', '1.0.0', '1.1.0'), diff('my:model', '1.0.0') for the latest, "
+            "or diff('my:model@1.0.0', 'other:model@1.0.0')"
+        )
+    return keys[0], keys[1]
+
+
+def difference(
+    repository: Repository, first: tuple[str, Selector], second: tuple[str, Selector]
+) -> Difference:
+    """What differs between two versions, each a name and what says which version.
+
+    Raises:
+        ObjectNotFoundError: One of them does not exist.
+        ObjectChangedError: One was replaced or deleted meanwhile, and its data collected.
+        CorruptError: A ref, manifest, tree or list is damaged.
+        StorageError: The storage cannot be read.
+    """
+    one, two = _Side.of(repository, *first), _Side.of(repository, *second)
+    before, after = one.files(), two.files()
+    both = before.keys() & after.keys()
+    equal = {path for path in both if before[path] == after[path]}
+    shared_bytes, shared_chunks = _shared(one, two)
+    return Difference(
+        first=one.label,
+        second=two.label,
+        added={path: entry.stream.size for path, entry in after.items() if path not in both},
+        removed={path: entry.stream.size for path, entry in before.items() if path not in both},
+        changed={
+            path: (entry.stream.size, after[path].stream.size)
+            for path, entry in before.items()
+            if path in both and path not in equal
+        },
+        unchanged={path: entry.stream.size for path, entry in before.items() if path in equal},
+        sizes=(one.manifest.content.size, two.manifest.content.size),
+        chunks=(one.count(), two.count()),
+        shared_bytes=shared_bytes,
+        shared_chunks=shared_chunks,
+        materializers=(one.manifest.content.materializer, two.manifest.content.materializer),
+        classes=(one.class_name, two.class_name),
+        params_differ=one.manifest.content.params != two.manifest.content.params,
+        metadata_differ=one.manifest.metadata != two.manifest.metadata,
+    )
+
+
+def _shared(one: _Side, two: _Side) -> tuple[int, int]:
+    """Bytes and chunks of `two` that are in `one` as well."""
+    held = {entry.stream for entry in one.reader.entries}
+    size = count = 0
+    others: list[Entry] = []
+    for entry in two.reader.entries:
+        if entry.stream in held:  # the same file, under whatever path: its list needs no reading
+            size += entry.stream.size
+            count += entry.stream.count(0)
+        else:
+            others.append(entry)
+    # Only what is left of `two` is held in memory; the chunks of `one` pass by, those of the same paths first.
+    wanted = Counter(chunk for chunks in two.chunks(others) for chunk in chunks)
+    likely = {entry.path for entry in others}
+    passing = sorted(one.reader.entries, key=lambda entry: entry.path not in likely)
+    for chunks in one.chunks(passing if wanted else ()):
+        for chunk in chunks:
+            times = wanted.pop(chunk, 0)
+            size += times * chunk.size
+            count += times
+        if not wanted:
+            break
+    return size, count
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One of the two versions."""
+
+    label: str
+    class_name: str | None
+    manifest: Manifest
+    reader: VersionReader
+    excerpts: Excerpts
+
+    @staticmethod
+    def of(repository: Repository, name: str, selector: Selector) -> _Side:
+        """Find a version and read its tree, if it has one."""
+
+        def use(version: Version, entry: RefEntry, manifest: Manifest) -> _Side:
+            reader = repository.reader(manifest, name)
+            assert reader.entries is not None  # read here, where a version that moved is looked for again
+            moved = Moved(repository, name, version)
+            excerpts = Excerpts(repository.backend, manifest, moved)
+            return _Side(f"{name}@{version}", entry.class_name, manifest, reader, excerpts)
+
+        return settled(repository, name, selector, use)
+
+    def files(self) -> dict[str, Entry]:
+        return {entry.path + "/" * entry.folder: entry for entry in self.reader.entries}
+
+    def count(self) -> int:
+        return sum(entry.stream.count(0) for entry in self.reader.entries)
+
+    def chunks(self, entries: Iterable[Entry]) -> Iterator[Sequence[Chunk]]:
+        """The chunks of these entries, some at a time; lists of neighbours are read together."""
+        batch: list[tuple[Stream, int]] = []
+        for entry in entries:
+            stream = entry.stream
+            if stream.depth == 0:
+                yield stream.chunks
+                continue
+            firsts = self.reader.place(entry.path)[1]
+            if stream.depth > 1:
+                key = manifest_key(self.manifest.digest)
+                for block in chunks_of(stream, "data", firsts, self.excerpts, key):
+                    yield block.chunks
+                continue
+            follows = batch and batch[-1][1] + len(batch[-1][0].chunks) == firsts[1]
+            if batch and (not follows or sum(len(one.chunks) for one, _ in batch) >= _BATCH):
+                yield self._listed(batch)
+                batch = []
+            batch.append((stream, firsts[1]))
+        if batch:
+            yield self._listed(batch)
+
+    def _listed(self, batch: Sequence[tuple[Stream, int]]) -> list[Chunk]:
+        """All chunks of streams whose lists follow each other."""
+        listing = [chunk for stream, _ in batch for chunk in stream.chunks]
+        data = b"".join(map(bytes, self.excerpts.read("list.1", batch[0][1], listing)))
+        return decode_list(data, manifest_key(self.manifest.digest))
+
+
+# ------------------------------------------------------------------------------------------------ for people
+
+
+def _lines(found: Difference) -> Iterator[str]:
+    yield f"{found.first} → {found.second}"
+    if found.same:
+        yield f"  the same: {_count(len(found.unchanged), 'file')}, {_bytes(found.sizes[0])}"
+        return
+    share = f", {100 * found.shared_bytes / found.sizes[1]:.1f} %" if found.sizes[1] else ""
+    yield (
+        f"  {_bytes(found.sizes[0])} → {_bytes(found.sizes[1])}, of which {_bytes(found.shared_bytes)} are in both "
+        f"({found.shared_chunks:,} of {_count(found.chunks[1], 'chunk')}{share})"
+    )
+    yield (
+        f"  {_count(len(found.changed), 'file')} changed, {len(found.added):,} added, {len(found.removed):,} removed, "
+        f"{len(found.unchanged):,} unchanged"
+    )
+    rows = [f"  ~ {path}  {_bytes(old)} → {_bytes(new)}" for path, (old, new) in _some(found.changed)]
+    rows += [f"  + {path}  {_bytes(size)}" for path, size in _some(found.added)]
+    rows += [f"  - {path}  {_bytes(size)}" for path, size in _some(found.removed)]
+    yield from rows[:_SHOWN]
+    more = len(found.changed) + len(found.added) + len(found.removed) - _SHOWN
+    if more > 0:
+        yield f"  … and {more:,} more"
+    if found.materializers[0] != found.materializers[1]:
+        yield f"  materializer: {found.materializers[0]} → {found.materializers[1]}"
+    if found.classes[0] != found.classes[1]:
+        yield f"  class: {found.classes[0] or 'unknown'} → {found.classes[1] or 'unknown'}"
+    if found.params_differ:
+        yield "  the parameters of the materializer differ"
+    if found.metadata_differ:
+        yield "  metadata differs"
+
+
+def _some(rows: Mapping[str, _T]) -> list[tuple[str, _T]]:
+    return list(islice(rows.items(), _SHOWN))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _bytes(size: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(size) < 1024:
+            return f"{size:.1f} {unit}" if unit != "B" else f"{size} B"
+        size /= 1024
+    return f"{size:.1f} TiB"
