@@ -36,6 +36,19 @@ class Keys:
             raise InvalidArgumentError(f"{key!r} and version={version!r} name two versions; give one of them")
         return name, within if within is not None else version
 
+    def plain(self, key: str) -> str:
+        """The name, without a version.
+
+        Raises:
+            InvalidArgumentError: There is a version.
+        """
+        name, within = self.split(key)
+        if within is not None:
+            raise InvalidArgumentError(
+                f"{key!r} is one version, and all versions of a name are meant: write {name!r}"
+            )
+        return name
+
     def exact(self, key: str, version: str | None = None) -> tuple[str, Version | None]:
         """The name, and one version by its number; None if none was given."""
         name, within = self.split(key, version)

@@ -7,7 +7,7 @@ import os
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any, Final, Self, overload
 
-from casreg import settings
+from casreg import settings, transfer
 from casreg.backends.open import open_backend
 from casreg.cache import Cache, cache_for, with_cache
 from casreg.difference import Difference, difference, sides
@@ -28,12 +28,13 @@ from casreg.registry.batch import Asked, BatchResult, Done, asked, at_once, in_t
 from casreg.registry.saving import Labels, SaveOptions, save_object
 from casreg.registry.scratch import Scratch
 from casreg.registry.text import ROWS, call, table
+from casreg.registry.transfers import qualified, terms_of
 from casreg.repository import Repository
 from casreg.repository.editing import annotate, delete, protect, tag, undelete, untag
 from casreg.repository.finding import select
 from casreg.repository.opening import list_files, open_file
 from casreg.search import find
-from casreg.versions import Exact, check_tag
+from casreg.versions import Exact, Latest, check_tag
 
 if TYPE_CHECKING:
     import io
@@ -362,8 +363,9 @@ class Registry(MutableMapping[str, Any]):
 
         def settled(_number: int, item: Asked) -> Done[Any]:
             name, selector = self._keys.selecting(item.key, item.version)
-            version, _ = select(repository, name, selector)
-            return Done(str(version), one(name, Exact(version)))
+            if not isinstance(selector, Exact):
+                selector = Exact(select(repository, name, selector)[0])
+            return Done(str(selector.version), one(name, selector))
 
         return at_once(asked(name, version), settled)
 
@@ -495,8 +497,9 @@ class Registry(MutableMapping[str, Any]):
         """What every version of a name is and was: a dict for each, the highest number first.
 
         Keys: `version`, `state`, `created`, `deleted` (a time, or None), `digest`, `size` (bytes), `stored` (bytes),
-        `class`, `notes`, `tags`, `protected`. The `state` is `"live"`, `"deleted"`, `"replaced"` (by other content
-        under the same number, which comes before it), or `"retired"`: collected, so that only the number is known.
+        `class`, `notes`, `tags`, `protected`. The `state` is `"live"`, `"deleted"`, `"replaced"` (by what was saved
+        under the same number later, and comes before it here), or `"retired"`: collected, so that only the number is
+        known.
 
         Args:
             name: The name; or `name@version`, with a version, a tag or a range, for those that it means.
@@ -613,6 +616,141 @@ class Registry(MutableMapping[str, Any]):
         """
         first, second = sides(name, version1, version2)
         return difference(self._repository, self._load_key(first, None), self._load_key(second, None))
+
+    # ------------------------------------------------------------------------------------------ moving versions
+
+    def copy(
+        self, source: str, target: str, *, version: str | None = None, target_version: str | None = None
+    ) -> str:
+        """Copy a version to another name of this registry. Only the name's ref is written: its data is there.
+
+        The copy has the same digests, metadata, class, time of creation and notes; tags and protection stay with the
+        original. A copy onto itself changes nothing.
+
+        Args:
+            source: The name, or `name@version`.
+            target: The other name, or `name@version`.
+            version: A version, `"latest"`, a tag or a range; by default the latest.
+            target_version: The number of the copy; by default that of the original.
+
+        Returns:
+            The version of the copy. If it is there already with the same content, it stays.
+
+        Raises:
+            ObjectNotFoundError: There is no such version.
+            VersionConflictError: The target has, or had, the number with other content.
+            VersionProtectedError: The version that it would replace is protected.
+            InvalidNameError, InvalidVersionError, InvalidArgumentError: What was given is wrong.
+            CorruptError: The version is damaged.
+            CommitConflictError, CommitUnknownError: Others kept winning; the answer was lost.
+            StorageError: The storage refused or failed.
+        """
+        return self._copy(self._repository, self._load_key(source, version), target, target_version)
+
+    def rename(self, old: str, new: str) -> list[str]:
+        """Give all versions of a name to another, with their numbers, tags, notes and protection.
+
+        They are put under the new name first and deleted from the old one then: who is stopped in between leaves both,
+        and never none, and calling it again completes it. The old name remembers its numbers.
+
+        Returns:
+            The versions, ascending.
+
+        Raises:
+            ObjectNotFoundError: The old name has no versions.
+            VersionConflictError: The new name has, or had, one of the numbers with other content, or one of the tags
+                on another version. Nothing was changed.
+            VersionProtectedError: A version of the new name that is in the way is protected.
+            InvalidNameError, InvalidArgumentError: What was given is no name.
+            CorruptError: Something that is needed is damaged.
+            CommitConflictError, CommitUnknownError: Others kept winning, or kept saving to the old name; the answer
+                was lost. The versions may be under both names.
+            StorageError: The storage refused or failed.
+        """
+        renamed = transfer.rename(self._repository, self._keys.plain(old), self._keys.plain(new))
+        log.debug("renamed %s to %s in %s", old, new, self._backend.location)
+        return [str(version) for version in renamed]
+
+    def download(
+        self,
+        source_registry: Registry,
+        name: str,
+        version: str | None = "latest",
+        target_name: str | None = None,
+        target_version: str | None = None,
+        *,
+        progress: ProgressCallback | None = None,
+    ) -> str:
+        """Copy a version from another registry. Only chunks that are missing here are moved, and nothing is loaded.
+
+        The copy has the same digests, metadata, materializer, class, time of creation and notes, so that no type has
+        to be known here; tags and protection stay where they are.
+
+        Args:
+            source_registry: The other registry.
+            name: The name there, or `name@version`.
+            version: A version, `"latest"`, a tag or a range.
+            target_name: The name here, or `name@version`; by default the same.
+            target_version: The number here; by default the same.
+            progress: As for the Registry, for this call.
+
+        Returns:
+            The version here. If it is there already with the same content, it stays.
+
+        Raises:
+            ObjectNotFoundError: The other registry has no such version.
+            VersionConflictError: This one has, or had, the number with other content.
+            VersionProtectedError: The version that it would replace is protected.
+            InvalidNameError, InvalidVersionError, InvalidArgumentError: What was given is wrong.
+            CorruptError: What is stored there is damaged. Nothing was committed.
+            CommitConflictError, CommitUnknownError: Others kept winning; the answer was lost.
+            StorageError: One of the two storages refused or failed.
+        """
+        if not isinstance(source_registry, Registry):
+            raise InvalidArgumentError(
+                f"{source_registry!r:.80} is no Registry: write download(Registry(...), ...)"
+            )
+        within = None if version == "latest" and "@" in name else version
+        key = self._load_key(name, within)
+        target = key[0] if target_name is None else target_name
+        return self._copy(
+            source_registry._repository, key, target, target_version, progress or self._progress
+        )
+
+    def _copy(
+        self,
+        source: Repository,
+        key: tuple[str, Selector],
+        target: str,
+        target_version: str | None,
+        progress: ProgressCallback | None = None,
+    ) -> str:
+        name, chosen = self._save_key(target, target_version)
+        terms = terms_of(name, chosen, single=not self._version_objects, mutable=self._mutable)
+        copied = transfer.copy(source, *key, self._repository, terms, meter=transfer.Meter(progress))
+        log.debug(
+            "copied %s (%s) from %s to %s@%s in %s: %d bytes, %d newly stored",
+            *key,
+            source.backend.location,
+            name,
+            copied.version,
+            self._backend.location,
+            copied.entry.size,
+            0 if copied.existed else copied.entry.stored,
+        )
+        return str(copied.version)
+
+    def _copy_all(
+        self, source: Repository, wanted: Iterable[transfer.Wanted] | None, progress: ProgressCallback | None
+    ) -> list[str]:
+        terms = terms_of("", None, single=not self._version_objects, mutable=self._mutable)
+        copied = transfer.copy_all(
+            source, self._repository, wanted, terms=terms, progress=progress or self._progress
+        )
+        log.debug(
+            "copied %d versions from %s to %s", len(copied), source.backend.location, self._backend.location
+        )
+        return qualified(copied)
 
     # ------------------------------------------------------------------------------------------ tags and notes
 
@@ -811,17 +949,31 @@ class Registry(MutableMapping[str, Any]):
         self,
         source: Mapping[str, Any] | Iterable[tuple[str, Any]] = (),
         /,
+        *,
+        sync_all_versions: bool = True,
         **named: Any,
     ) -> None:
-        """Save what a mapping or pairs hold, each as `save` does.
+        """Save what a mapping or pairs hold, each as `save` does; or copy what another Registry holds.
+
+        From a Registry come all versions with their numbers, digests, metadata, times, notes, tags and protection,
+        and only the chunks that are missing here are moved. Conflicts are looked for before anything is written.
 
         Args:
-            source: A mapping, or pairs of key and object; keys are `name` or `name@version`.
+            source: A mapping, or pairs of key and object; keys are `name` or `name@version`. Or a Registry.
+            sync_all_versions: False takes the latest version of each name only. For a Registry.
             **named: More objects, by name.
 
         Raises:
+            VersionConflictError: This registry has, or had, some of the numbers with other content; names them.
+            CorruptError, UnsupportedFormatError: Some versions of the Registry cannot be read: they are named, and all
+                others have been copied.
             CasregError: What `save` raises. What came before it has been saved.
         """
+        if isinstance(source, Registry):
+            other = source._repository  # noqa: SLF001 - one of our own
+            latest = (transfer.Wanted(name, Latest()) for name in list_names(other))
+            self._copy_all(other, None if sync_all_versions else latest, None)
+            source = ()
         for key, value in mapping.pairs(source, named):
             self.save(key, value)
 

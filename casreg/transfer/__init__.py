@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from casreg.transfer.copying import copy, is_same_place
+from casreg.transfer.meter import Meter
 from casreg.transfer.renaming import rename
 from casreg.transfer.whole import Copied, Wanted, copy_all
 
-__all__ = ["Copied", "Wanted", "copy", "copy_all", "is_same_place", "rename"]
+__all__ = ["Copied", "Meter", "Wanted", "copy", "copy_all", "is_same_place", "rename"]
