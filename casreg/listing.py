@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _ASKING: Final = 8
+_AT_A_TIME: Final = 16
 
 
 def ref_names(repository: Repository) -> list[str]:
@@ -42,8 +43,12 @@ def each(names: Iterable[str], question: Callable[[str], _T]) -> Iterator[tuple[
     if len(names) < 2:
         yield from ((name, question(name)) for name in names)
         return
-    with Threads(min(_ASKING, len(names)), "casreg-list") as threads:
-        yield from zip(names, threads.map(question, names), strict=True)
+    # A read of a local file takes no longer than handing it to a thread, so that each is given several.
+    step = max(1, min(_AT_A_TIME, len(names) // _ASKING))
+    parts = [names[at : at + step] for at in range(0, len(names), step)]
+    with Threads(min(_ASKING, len(parts)), "casreg-list") as threads:
+        for answers in threads.map(lambda part: [(name, question(name)) for name in part], parts):
+            yield from answers
 
 
 def list_names(repository: Repository) -> list[str]:
@@ -226,9 +231,7 @@ def _past(
     if successor is not None:
         yield _state(version, successor, "live", None, _tags_of(version, tags))
     for dead in reversed(record.dead):
-        # Whoever overwrites gives what was there the time of what takes its place.
-        replaced = successor is not None and successor.created == dead.deleted
-        yield _state(version, dead.entry, "replaced" if replaced else "deleted", dead.deleted, [])
+        yield _state(version, dead.entry, "replaced" if successor else "deleted", dead.deleted, [])
         successor = dead.entry
     if successor is None:
         yield _state(version, None, "retired", None, [])

@@ -11,8 +11,9 @@ from casreg import remembered
 from casreg.materializers.calls import materialize
 from casreg.materializers.classes import dotted
 from casreg.registry.arguments import listed, mapping
-from casreg.repository import Draft
-from casreg.versions import check_tag
+from casreg.repository import Draft, Saved
+from casreg.repository.conflicts import kept_instead
+from casreg.versions import FIRST, check_tag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from casreg.materializers.classes import ClassTable
     from casreg.materializers.table import MaterializerLike, MaterializerTable
     from casreg.progress import ProgressCallback
-    from casreg.repository import Repository, Saved
+    from casreg.repository import Repository
     from casreg.repository.conflicts import OnConflict
     from casreg.versions import Bump, Version
 
@@ -90,6 +91,10 @@ def save_object(
     options: SaveOptions,
 ) -> Saved:
     """Save `obj`. See `Registry.save` for promises and errors."""
+    there = _there(repository, name, version, labels, options)
+    if there is not None:
+        log.debug("save %s: skipped, since %s is in %s", name, there.version, repository.backend.location)
+        return there
     began = remembered.clock()
     with materialize(
         obj,
@@ -131,6 +136,25 @@ def save_object(
             saved.entry.stored,
         )
     return saved
+
+
+def _there(
+    repository: Repository, name: str, version: Version | None, labels: Labels, options: SaveOptions
+) -> Saved | None:
+    """The version for whose sake a save is skipped whatever its content is: seen before anything is read or stored.
+
+    A version that comes later is seen by the commit.
+    """
+    if options.on_conflict != "skip" or labels.notes or labels.tags:
+        return None  # the same content would get those
+    chosen = version or (FIRST if options.single else None)
+    if chosen is None:
+        return None
+    found = repository.refs.ask(
+        name,
+        lambda history: kept_instead(history, chosen, "skip", single=options.single) if history else None,
+    )
+    return None if found is None else Saved(*found, existed=True)
 
 
 __all__ = ["Labels", "SaveOptions", "save_object"]
