@@ -137,16 +137,14 @@ class Copies:
         claimed = self._claimed()
         try:
             for number in range(first, last + 1):
-                label = f"{name.digest}.{number}"
-                copy = self._shelf.read(label)
-                if copy is not None:
-                    blocks[number] = copy
-                    if len(copy) < BLOCK:
+                found = self._copy_or_claim(claimed, f"{name.digest}.{number}")
+                if isinstance(found, bytes):
+                    blocks[number] = found
+                    if len(found) < BLOCK:
                         break  # the file ends here
-                    continue
-                claim: Future[Buffer] = Future()
-                holder = claimed.setdefault(label, claim)
-                (mine if holder is claim else others)[number] = holder
+                else:
+                    claim, is_mine = found
+                    (mine if is_mine else others)[number] = claim
             if mine:
                 # Before waiting for anybody: so nobody ever waits for one who waits.
                 blocks |= self._fetch_claimed(key, name, mine)
@@ -161,13 +159,31 @@ class Copies:
             blocks |= _split(self._fetch(key, missing[0], missing[-1]), missing[0], missing[-1])
         return _joined(blocks, start, stop)
 
+    def _copy_or_claim(
+        self, claimed: dict[str, Future[Buffer]], label: str
+    ) -> bytes | tuple[Future[Buffer], bool]:
+        """The copy with this name; without one, who fetches it, and whether that is this thread."""
+        copy = self._shelf.read(label)
+        if copy is not None:
+            return copy
+        mine: Future[Buffer] = Future()
+        claim = claimed.setdefault(label, mine)
+        if claim is not mine:
+            return claim, False
+        copy = self._shelf.read(label)  # another thread may have ended its claim since the first look
+        if copy is None:
+            return mine, True
+        del claimed[label]
+        mine.set_result(copy)
+        return copy
+
     def _fetch_claimed(self, key: str, name: Named, mine: Mapping[int, Future[Buffer]]) -> dict[int, Buffer]:
         """Fetch what this thread has claimed, and all between, with one request; hand it to those who wait."""
         first, last = min(mine), max(mine)
         blocks = _split(self._fetch(key, first, last), first, last)
         for number, claim in mine.items():
             claim.set_result(blocks[number])
-        # The claims end after that: who looked for a copy now would not find it, and fetch it once more.
+        # The claims end after that: so whoever finds none, and no copy either, really has to fetch it.
         self._keep_blocks(name, {number: blocks[number] for number in mine})
         return blocks
 
