@@ -17,6 +17,7 @@ from casreg.exceptions import (
 )
 from casreg.fetch import StoredFolder
 from casreg.materializers.calls import load_object
+from casreg.materializers.classes import dotted
 from casreg.materializers.table import materializer_from
 from casreg.repository.finding import settled
 
@@ -61,7 +62,7 @@ class LoadOptions:
     Attributes:
         table: The materializers that stored ids may name.
         classes: The classes that stored values may name.
-        into: Where a path is to be put.
+        into: Where a path is to be put, or the object that is to be filled, where the materializer can do that.
         as_: The class of the result, where the value needs one.
         materializer: The materializer to use, whatever the version names.
         trusted: Types that the caller trusts.
@@ -87,7 +88,8 @@ def load(repository: Repository, name: str, selector: Selector, options: LoadOpt
     Raises:
         ObjectNotFoundError: There is no such version.
         MaterializerError: It cannot be made from the files, or the caller has not allowed what it needs.
-        DestinationError: `into` cannot be loaded into.
+        DestinationError: `into` is a place that cannot be loaded into.
+        InvalidArgumentError: `into` is nothing that this object can be loaded into.
         CorruptError: Stored bytes are damaged or missing.
         StorageError: The storage cannot be read.
         Exception: What the callback for progress raised.
@@ -102,10 +104,8 @@ def load(repository: Repository, name: str, selector: Selector, options: LoadOpt
         if chosen.id in PATH_IDS:
             return _load_path(repository, name, manifest, chosen, options)
         if options.into is not None:
-            raise InvalidArgumentError(
-                f"{name} was saved by {chosen.id!r} and is no file or folder, so it cannot be loaded `into=` a place"
-            )
-        return _load(repository, name, manifest, chosen, options, None)
+            _check_fillable(name, chosen, options.into)
+        return _load(repository, name, manifest, chosen, options, options.into)
 
     stopped: Exception
     try:
@@ -121,7 +121,7 @@ def _load(
     manifest: Manifest,
     chosen: Materializer,
     options: LoadOptions,
-    into: Path | None,
+    into: object | None,
 ) -> object:
     reader = repository.reader(manifest, name, _stoppable(options.progress) if options.progress else None)
     folder = StoredFolder(
@@ -139,6 +139,25 @@ def _load(
         return loaded
     finally:
         folder.close()
+
+
+def _check_fillable(name: str, chosen: Materializer, into: object) -> None:
+    """See that `chosen` says of itself that it loads into objects like `into`.
+
+    Raises:
+        InvalidArgumentError: It does not.
+    """
+    kinds: tuple[type | str, ...] = getattr(chosen, "into", ())
+    if any(base in kinds or dotted(base) in kinds for base in type(into).__mro__):
+        return
+    if kinds:
+        wanted = " or ".join(kind if isinstance(kind, str) else dotted(kind) for kind in kinds)
+        why = f"is loaded `into=` a {wanted}, not a {dotted(type(into))}"
+    elif isinstance(into, str | os.PathLike):
+        why = "is no file or folder, so it cannot be loaded `into=` a place"
+    else:
+        why = f"cannot be loaded `into=` anything; leave out the {dotted(type(into))}"
+    raise InvalidArgumentError(f"{name} was saved by {chosen.id!r} and {why}")
 
 
 def _load_path(

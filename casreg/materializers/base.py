@@ -144,7 +144,7 @@ class InFolder(Protocol):
 
     @property
     def into(self) -> object | None:
-        """The folder that a loaded path is to be put into; None for what is not extracted."""
+        """The folder that a loaded path is to be put into; for others the object to fill, or None (see `Materializer`)."""
         ...
 
     def size(self, path: str) -> int:
@@ -209,6 +209,10 @@ class Materializer(Protocol):
 
     An optional attribute `parameters`, a tuple of names, declares the parameters that `save` may store;
     without it none may be, and a version that has others is refused when it is loaded.
+
+    An optional attribute `into`, a tuple of classes or their dotted names, says which objects `load` can fill with
+    what is stored: `InFolder.into` is then the caller's `into=`, an instance of one of them or of a subclass, or None.
+    Without it, `into=` is refused. `load` checks that everything fits before it changes the object, and returns it.
 
     Attributes:
         id: Names the stored form, with its version: `"numpy.ndarray/1"`. It is what a stored version says

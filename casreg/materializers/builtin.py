@@ -12,6 +12,8 @@ PICKLE: Final = "python.pickle/1"
 PATH_FILE: Final = "path.file/1"
 PATH_FOLDER: Final = "path.folder/1"
 SKLEARN_ESTIMATOR: Final = "sklearn.estimator/1"
+TORCH_STATE_DICT: Final = "torch.state_dict/1"
+TORCH_MODULE: Final = "torch.module/1"
 
 BY_ID: Final = {
     "python.bytes/1": _HERE + "python_bytes.PythonBytes",
@@ -23,6 +25,11 @@ BY_ID: Final = {
     PATH_FILE: _HERE + "path_file.PathFile",
     PATH_FOLDER: _HERE + "path_folder.PathFolder",
     SKLEARN_ESTIMATOR: _HERE + "sklearn_estimator.SklearnEstimator",
+    "torch.tensor/1": _HERE + "torch_tensor.TorchTensor",
+    TORCH_STATE_DICT: _HERE + "torch_state_dict.TorchStateDict",
+    TORCH_MODULE: _HERE + "torch_module.TorchModule",
+    "arrow.table/1": _HERE + "arrow_table.ArrowTable",
+    "pandas.frame/1": _HERE + "pandas_frame.PandasFrame",
 }
 
 _JSON_TYPES: Final = (
@@ -58,6 +65,17 @@ BY_TYPE: Final = {
     "numpy.random.mtrand.RandomState": _JSON,
     "numpy.random._generator.Generator": _JSON,
     "sklearn.base.BaseEstimator": BY_ID[SKLEARN_ESTIMATOR],
+    "torch.Tensor": BY_ID["torch.tensor/1"],
+    "torch.nn.modules.module.Module": BY_ID[TORCH_MODULE],
+    **dict.fromkeys(
+        (f"pyarrow.lib.{name}" for name in ("Table", "RecordBatch", "Array", "ChunkedArray", "Schema")),
+        BY_ID["arrow.table/1"],
+    ),
+    # The public names since pandas 3, and those of pandas 2.
+    **dict.fromkeys((f"pandas.{name}" for name in ("DataFrame", "Series", "Index")), BY_ID["pandas.frame/1"]),
+    "pandas.core.frame.DataFrame": BY_ID["pandas.frame/1"],
+    "pandas.core.series.Series": BY_ID["pandas.frame/1"],
+    "pandas.core.indexes.base.Index": BY_ID["pandas.frame/1"],
 }
 
 BUILTIN: Final = {**BY_ID, **BY_TYPE}

@@ -13,8 +13,9 @@ from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Final
 
 from casreg.exceptions import CasregError, MaterializationError, NoMaterializerError
-from casreg.materializers.builtin import FALLBACK, PATH_FILE, PATH_FOLDER, PICKLE
+from casreg.materializers.builtin import FALLBACK, PATH_FILE, PATH_FOLDER, PICKLE, TORCH_STATE_DICT
 from casreg.materializers.classes import dotted, kind_of
+from casreg.materializers.torch_state_dict import is_state_dict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -46,6 +47,8 @@ def materializer_for(
         raise NoMaterializerError(no_materializer(obj))
     if found.id == PATH_FILE and isinstance(obj, Path) and os.path.isdir(obj):
         return table.for_id(PATH_FOLDER)  # one class, two stored forms
+    if found.id == FALLBACK and is_state_dict(obj):
+        return table.for_id(TORCH_STATE_DICT)  # one file, not one for each tensor
     return found
 
 
@@ -55,12 +58,6 @@ def no_materializer(obj: object) -> str:
     if reason is not None:
         return reason
     name = dotted(type(obj))
-    if name.startswith("pandas."):
-        return (
-            f"there is no materializer for {name} yet; write it to a file and save the file's Path (`to_parquet` keeps "
-            "types), save its columns as numpy arrays, write a materializer "
-            f"and `registry.register_materializer({name!r}, 'my_module.MyMaterializer')`, or pass `allow_pickle=True`"
-        )
     return (
         f"nothing knows how to save a {name}; write a materializer for it and "
         f"`registry.register_materializer({name!r}, 'my_module.MyMaterializer')`, or pass `materializer=`, or "
@@ -96,6 +93,10 @@ def save_object(materializer: Materializer, obj: object, folder: OutFolder) -> N
         materializer.save(obj, folder)
     except (CasregError, MemoryError):
         raise
+    except ModuleNotFoundError as err:
+        raise MaterializationError(
+            f"the materializer {materializer.id!r} cannot save here: {err}; {_to_install(err)} and save again"
+        ) from err
     except Exception as err:
         raise MaterializationError(
             f"the materializer {materializer.id!r} failed to save a {dotted(type(obj))}: {type(err).__name__}: {err}"
@@ -118,7 +119,7 @@ def load_object(materializer: Materializer, folder: InFolder, cls: type | None =
         raise
     except ModuleNotFoundError as err:
         raise MaterializationError(
-            f"the materializer {materializer.id!r} cannot load here: {err}; install it and load again"
+            f"the materializer {materializer.id!r} cannot load here: {err}; {_to_install(err)} and load again"
         ) from err
     except Exception as err:
         raise MaterializationError(
@@ -129,6 +130,12 @@ def load_object(materializer: Materializer, folder: InFolder, cls: type | None =
             f"the stored value is a {dotted(type(value))}; it cannot be loaded as {dotted(cls)}"
         )
     return value
+
+
+def _to_install(err: ModuleNotFoundError) -> str:
+    """What to do about a library that is not there."""
+    extra = _EXTRAS.get((err.name or "").partition(".")[0])
+    return "install it" if extra is None else f'`pip install "casreg[{extra}]"`'
 
 
 def refuse_undeclared(materializer: Materializer, params: Mapping[str, JSON]) -> None:

@@ -16,7 +16,7 @@ from casreg.exceptions import (
     SourceNotFoundError,
     UnsupportedSourceError,
 )
-from casreg.materializers.builtin import BUILTIN, PATH_FILE, PATH_FOLDER
+from casreg.materializers.builtin import BUILTIN, PATH_FILE, PATH_FOLDER, TORCH_MODULE
 from casreg.materializers.classes import ClassTable, dotted
 from casreg.materializers.dispatch import materializer_for, save_object
 from casreg.materializers.subfolder import MAX_NESTED
@@ -146,6 +146,11 @@ class Outgoing:
             raise NoMaterializerError(
                 f"{obj!r} is a path, which cannot be a part of another object; put what is there into the folder with "
                 "`add_file` or `add_tree`"
+            )
+        if chosen.id == TORCH_MODULE:
+            raise NoMaterializerError(
+                f"a {dotted(type(obj))} can only be loaded `into=` a module, which a part of another object cannot be; "
+                "save its `state_dict()` in there, or the module under a name of its own"
             )
         part = Outgoing(
             table=self.table,

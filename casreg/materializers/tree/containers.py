@@ -6,7 +6,9 @@ import math
 from collections import Counter, OrderedDict, defaultdict, deque
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from casreg.materializers.torch_state_dict import is_state_dict
 from casreg.materializers.tree.encode import sort_key
+from casreg.materializers.tree.parts import encode_part
 from casreg.materializers.tree.scalars import EXACT_INT, is_text
 
 if TYPE_CHECKING:
@@ -51,13 +53,27 @@ def _is_plain(values: Collection[Any]) -> bool:
 
 
 def encode_dict(encoder: Encoder, value: Any) -> JSON:
-    """A dict with plain keys stands as itself, in its order; any other one as `$dict`, its pairs."""
+    """A dict with plain keys stands as itself, in its order; any other one as `$dict`, its pairs.
+
+    Tensors go to one file together: a checkpoint has thousands.
+    """
+    if is_state_dict(value):
+        return encode_part(encoder, value)
     if set(map(type, value)) <= {str} and not any(key[:1] == "$" or not is_text(key) for key in value):
         if _is_plain(value.values()):
             return dict(value)
         with encoder.inside(value):
             return {key: encoder.child(item, f"[{key!r}]") for key, item in value.items()}
     return {"$dict": encode_pairs(encoder, value)}
+
+
+def encode_ordered(encoder: Encoder, value: Any) -> JSON:
+    """An OrderedDict, as its pairs; with tensors as `encode_dict`."""
+    return (
+        encode_part(encoder, value)
+        if is_state_dict(value)
+        else {"$OrderedDict": encode_pairs(encoder, value)}
+    )
 
 
 def encode_pairs(encoder: Encoder, value: Any) -> list[JSON]:
@@ -146,7 +162,7 @@ ENCODERS: Final[dict[type, Callable[[Encoder, Any], JSON]]] = {
     tuple: lambda encoder, value: {"$tuple": encode_items(encoder, value)},
     set: lambda encoder, value: {"$set": encode_set(encoder, value)},
     frozenset: lambda encoder, value: {"$frozenset": encode_set(encoder, value)},
-    OrderedDict: lambda encoder, value: {"$OrderedDict": encode_pairs(encoder, value)},
+    OrderedDict: encode_ordered,
     Counter: lambda encoder, value: {"$Counter": encode_pairs(encoder, value)},
     defaultdict: encode_defaultdict,
     deque: lambda encoder, value: {"$deque": [value.maxlen, encode_items(encoder, value)]},
