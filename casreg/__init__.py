@@ -61,6 +61,7 @@ from casreg.exceptions import (
 if TYPE_CHECKING:
     from casreg.backends.local import LocalBackend as LocalRegistryBackend
     from casreg.backends.memory import MemoryBackend
+    from casreg.cache import Cache
     from casreg.registry import BatchItem, BatchResult, Registry
     from casreg.store import Mount, Store
 
@@ -71,6 +72,7 @@ else:
     _LAZY = {
         "BatchItem": ("casreg.registry", "BatchItem"),
         "BatchResult": ("casreg.registry", "BatchResult"),
+        "Cache": ("casreg.cache", "Cache"),
         "LocalRegistryBackend": ("casreg.backends.local", "LocalBackend"),
         "MemoryBackend": ("casreg.backends.memory", "MemoryBackend"),
         "Mount": ("casreg.store", "Mount"),
@@ -98,6 +100,7 @@ __all__ = [
     "AlreadyExists",
     "BatchItem",
     "BatchResult",
+    "Cache",
     "CasregError",
     "CommitConflictError",
     "CommitUnknownError",
