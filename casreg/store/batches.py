@@ -38,7 +38,11 @@ def save(
 
     def one(number: int, item: Asked) -> Done[str]:
         registry, to = router.to_change(item.key, "save", item.version)
-        labels = {"metadata": [metadata[number]], "notes": [notes[number]], "tags": [tags[number]]}
+        labels: dict[str, Any] = {
+            "metadata": [metadata[number]],
+            "notes": [notes[number]],
+            "tags": [tags[number]],
+        }
         return _only(registry.save([to.name], [given[number]], version=to.version, **labels, **options))
 
     return in_turn(items, one)

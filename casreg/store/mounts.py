@@ -14,7 +14,7 @@ from casreg.registry import Registry
 from casreg.store.keys import check_location
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def mount_of(location: str, place: Place, *, read_only: bool = False) -> Mount:
     return Mount(location, Registry(place), read_only)
 
 
-def mounts_of(places: Mapping[str, Place] | Iterable[Mount]) -> list[Mount]:
+def mounts_of(places: Mapping[str, Place] | Sequence[Mount]) -> list[Mount]:
     """The mounts that a caller names, by location or as a list of mounts.
 
     Raises:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from casreg.exceptions import CorruptError, ObjectChangedError, StoreError, VersionProtectedError
+from casreg.exceptions import ObjectChangedError, ObjectNotFoundError, StoreError, VersionProtectedError
 from casreg.versions import parse_version
 
 if TYPE_CHECKING:
+    from casreg.progress import ProgressCallback
+    from casreg.registry import Registry
     from casreg.store.keys import StoreKey
     from casreg.store.mounts import Mount
 
 log = logging.getLogger("casreg.store")
 
 
-def copy(source: Mount, key: StoreKey, target: Mount, to: StoreKey) -> str:
+def copy(
+    source: Mount, key: StoreKey, target: Mount, to: StoreKey, progress: ProgressCallback | None = None
+) -> str:
     """Copy one version. Onto itself nothing happens.
 
     Args:
@@ -23,6 +27,7 @@ def copy(source: Mount, key: StoreKey, target: Mount, to: StoreKey) -> str:
         key: Its name, and which version (a version, tag or range; None: the latest).
         target: Where it shall be.
         to: Its name there, and its number there (None: the same).
+        progress: Told about it.
 
     Returns:
         Its number there.
@@ -30,21 +35,26 @@ def copy(source: Mount, key: StoreKey, target: Mount, to: StoreKey) -> str:
     destination = target.writable("copy")
     before = source.registry.info(key.name, key.version)
     number = _number(to, before)
-    if _is_itself(source, key, target, to, before["version"] == number):
+    if _is_itself(source, before, target, to, number):
         return number
-    return destination.download(source.registry, key.name, before["version"], to.name, number)
+    return destination.download(
+        source.registry, key.name, before["version"], to.name, number, progress=progress
+    )
 
 
-def move(source: Mount, key: StoreKey, target: Mount, to: StoreKey) -> str:
+def move(
+    source: Mount, key: StoreKey, target: Mount, to: StoreKey, progress: ProgressCallback | None = None
+) -> str:
     """Copy one version with its tags, see that it is there, and delete it here. Onto itself nothing happens.
 
-    A tag that the target's name has already stays where it points there.
+    A tag that the target's name has on something else stays where it is.
 
     Args:
         source: Where it is.
         key: Its name, and which version (a version, tag or range; None: the latest).
         target: Where it shall be.
         to: Its name there, and its number there (None: the same).
+        progress: Told about the copy.
 
     Returns:
         Its number there.
@@ -52,22 +62,23 @@ def move(source: Mount, key: StoreKey, target: Mount, to: StoreKey) -> str:
     origin, destination = source.writable("move"), target.writable("move")
     before = origin.info(key.name, key.version)
     version, number = before["version"], _number(to, before)
-    itself = to.name == key.name and version == number
-    if _is_itself(source, key, target, to, itself):
+    if _is_itself(source, before, target, to, number):
         return number
+    old = _shown(source, key.name, version)
     if before["protected"]:
         raise VersionProtectedError(
-            f"{_shown(source, key.name, version)} is protected, so that it cannot be moved away: "
-            f"unprotect({_shown(source, key.name, version)!r}) first, or copy it"
+            f"{old} is protected, so that it cannot be moved away: unprotect({old!r}) first, or copy it"
         )
-    moved = destination.download(origin, key.name, version, to.name, number)
-    for tag in before["tags"]:
-        if not destination.has_object(to.name, tag):
-            destination.tag(to.name, tag, moved)
-    there, here = destination.info(to.name, moved), origin.info(key.name, version)
-    _check(source, target, here, there, before, itself=itself)
-    origin.delete(key.name, version)
-    log.debug("moved %s to %s", _shown(source, key.name, version), _shown(target, to.name, moved))
+    moved = destination.download(origin, key.name, version, to.name, number, progress=progress)
+    _bring_tags(before, destination, to.name, moved)
+    try:
+        _check(source, target, before, origin.info(key.name, version), destination.info(to.name, moved))
+        origin.delete(key.name, version)
+    except ObjectNotFoundError:
+        # What was to be deleted is gone: somebody else did it, or a registry that keeps one version of each name.
+        if origin.has_object(key.name, version):
+            raise
+    log.debug("moved %s to %s", old, _shown(target, to.name, moved))
     return moved
 
 
@@ -75,37 +86,39 @@ def _number(to: StoreKey, before: dict[str, Any]) -> str:
     return str(before["version"] if to.version is None else parse_version(to.version))
 
 
-def _is_itself(source: Mount, key: StoreKey, target: Mount, to: StoreKey, same_number: bool) -> bool:
-    if same_number and key.name == to.name and source.place == target.place:
-        log.debug("%s/%s is %s/%s: nothing to do", source.location, key.name, target.location, to.name)
-        return True
-    return False
+def _is_itself(source: Mount, before: dict[str, Any], target: Mount, to: StoreKey, number: str) -> bool:
+    if source.place != target.place or (to.name, number) != (before["name"], before["version"]):
+        return False
+    log.debug("%s is %s: nothing to do", _shown(source, to.name, number), _shown(target, to.name, number))
+    return True
+
+
+def _bring_tags(before: dict[str, Any], destination: Registry, name: str, moved: str) -> None:
+    for tag in before["tags"]:
+        try:
+            there = destination.info(name, tag)
+        except ObjectNotFoundError:
+            destination.tag(name, tag, moved)
+            continue
+        # In one place, from a number to another of one name: the tag is on the version that is about to go.
+        if name == before["name"] and _file(there) == _file(before):
+            destination.tag(name, tag, moved)
 
 
 def _check(
-    source: Mount,
-    target: Mount,
-    here: dict[str, Any],
-    there: dict[str, Any],
-    before: dict[str, Any],
-    *,
-    itself: bool,
+    source: Mount, target: Mount, before: dict[str, Any], here: dict[str, Any], there: dict[str, Any]
 ) -> None:
     """Raise unless the version may be deleted at the source."""
-    old = _shown(source, here["name"], here["version"])
-    new = _shown(target, there["name"], there["version"])
-    if there["digest"] != before["digest"]:
-        raise CorruptError(
-            f"{new} is not what {old} was after it was copied. Nothing was deleted: move it again"
-        )
-    if here["digest"] != before["digest"]:
+    old, new = _shown(source, here["name"], here["version"]), _shown(target, there["name"], there["version"])
+    if not here["digest"] == there["digest"] == before["digest"]:
         raise ObjectChangedError(
-            f"{old} was overwritten by somebody else while it was moved. {new} is what it was before, and nothing "
-            "was deleted: move it again"
+            f"{old} or {new} was overwritten by somebody else while the one was moved to the other. Nothing was "
+            "deleted: move it again"
         )
     # Two paths of one folder, two addresses of one server: the places look different and are one, and to delete
-    # the version at one would be to lose it. A version that was copied has a manifest file of its own.
-    if itself and _file(here) == _file(there):
+    # the version at one would be to lose it. Another place would have a manifest file of its own.
+    same_number = (here["name"], here["version"]) == (there["name"], there["version"])
+    if same_number and _file(here) == _file(there):
         raise StoreError(
             f"{old} and {new} are one stored file: {source.place} and {target.place} are one place, or one is a "
             f"plain copy of the other. Nothing was deleted. If they are two places, delete({old!r}) moves it"
@@ -113,7 +126,7 @@ def _check(
 
 
 def _file(info: dict[str, Any]) -> str:
-    """The name of the manifest file, which holds a nonce: no other place makes one of that name."""
+    """The name of the manifest file. It holds a nonce: what is copied gets another name at another place."""
     return str(info["path"]).rpartition("/")[2]
 
 

@@ -134,6 +134,17 @@ class Router:
             )
         return self.mounts.get(key.location), key
 
+    def target(self, key: str, source: str, version: str | None, work: str) -> tuple[Mount, StoreKey]:
+        """The mount to copy `source` to, and name and number there. `location/` alone means the same name.
+
+        Raises:
+            StoreKeyFormatError, InvalidNameError, InvalidArgumentError: A key is none, or the target has no location;
+                two versions were said.
+            StoreLocationNotFound: No mount has the location.
+        """
+        named = f"{key}{parse(source).name}" if str(key).endswith("/") else key
+        return self.placed(parse(named, version), work)
+
     def sight(self, key: StoreKey) -> Sightings:
         """Ask every mount for the object.
 
@@ -166,16 +177,6 @@ def parse(key: str, version: str | None = None) -> StoreKey:
         InvalidArgumentError: It names another version.
     """
     return _with_version(parse_key(key), version)
-
-
-def parse_target(key: str, name: str, version: str | None = None) -> StoreKey:
-    """As `parse`, for a place to copy to: `location/` alone means the name that the object has (`name`).
-
-    Raises:
-        StoreKeyFormatError, InvalidNameError: It is no key.
-        InvalidArgumentError: It names another version.
-    """
-    return _with_version(parse_key(f"{key}{name}" if str(key).endswith("/") else key), version)
 
 
 def _with_version(key: StoreKey, version: str | None) -> StoreKey:

@@ -13,19 +13,22 @@ from casreg.exceptions import (
     StoreKeyFormatError,
     StoreLocationNotFound,
 )
+from casreg.registry import Registry
+from casreg.registry.mapping import pairs
 from casreg.store import batches, moving
 from casreg.store.config import read_configuration
 from casreg.store.keys import StoreKey, build_key, parse_key, parse_pattern
 from casreg.store.mounts import mount_of, mounts_of, table_of
-from casreg.store.routing import Router, parse, parse_target
+from casreg.store.routing import Router, parse
 
 if TYPE_CHECKING:
     import io
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import PurePath
 
+    from casreg.difference import Difference
     from casreg.materializers.table import MaterializerLike
-    from casreg.registry import Registry
+    from casreg.progress import ProgressCallback
     from casreg.registry.batch import BatchResult
     from casreg.store.mounts import Mount, Place
 
@@ -44,7 +47,7 @@ class Store(MutableMapping[str, Any]):
 
     def __init__(
         self,
-        mounts: Mapping[str, Place] | Iterable[Mount] | None = None,
+        mounts: Mapping[str, Place] | Sequence[Mount] | None = None,
         *,
         default_location: str | None = None,
     ) -> None:
@@ -196,7 +199,7 @@ class Store(MutableMapping[str, Any]):
         """
         if isinstance(key, list | tuple):
             return batches.save(self._router, key, obj, version, options)
-        registry, to = self._router.to_change(key, "save", version)
+        registry, to = self._router.to_change(key, "save", version)  # type: ignore[arg-type]  # see the overloads
         return registry.save(to.name, obj, version=to.version, **options)
 
     @overload
@@ -232,7 +235,7 @@ class Store(MutableMapping[str, Any]):
         """
         if isinstance(key, list | tuple):
             return batches.load(self._router, key, version, options)
-        mount, to = self._router.to_read(key, version)
+        mount, to = self._router.to_read(key, version)  # type: ignore[arg-type]  # see the overloads
         return mount.registry.load(to.name, to.version, **options)
 
     @overload
@@ -255,7 +258,7 @@ class Store(MutableMapping[str, Any]):
         """
         if isinstance(key, list | tuple):
             return batches.delete(self._router, key, version)
-        registry, to = self._router.to_change(key, "delete", version)
+        registry, to = self._router.to_change(key, "delete", version)  # type: ignore[arg-type]  # see the overloads
         return registry.delete(to.name, to.version)
 
     def undelete(self, key: str, version: str | None = None) -> str:
@@ -344,30 +347,32 @@ class Store(MutableMapping[str, Any]):
         *,
         source_version: str | None = None,
         target_version: str | None = None,
+        progress: ProgressCallback | None = None,
     ) -> str:
-        """Copy one version to another mount or name: identity, metadata, materializer, class, notes, time and bytes.
+        """Copy one version to another mount or name, as `Registry.download`: digests, metadata, class, notes, bytes.
 
-        Nothing is made anew from the object. Tags stay behind. Onto itself it changes nothing.
+        Nothing is made anew from the object. Tags and protection stay behind. Onto itself it changes nothing.
 
         Args:
             source: `location/name` or, if one mount has it, `name`; each may have `@version` behind it.
             target: `location/name`, or `location/` for the same name.
             source_version: Which version, tag or range; by default the latest.
             target_version: The number there; by default the same.
+            progress: Told about it.
 
         Returns:
-            The number there.
+            The number there. If it is there already with the same content, it stays.
 
         Raises:
             ReadOnlyError: The target is read-only.
-            VersionConflictError: The target has other content under that number.
+            VersionConflictError: The target has, or had, other content under that number.
             StoreKeyFormatError, StoreLocationNotFound: The target has no location, or an unknown one.
             ObjectNotFoundError, StoreAmbiguousObjectError, StoreMountError: As `load`.
             CasregError: What `Registry.download` raises.
         """
+        end, to = self._router.target(target, source, target_version, "copy")
         begin, key = self._router.to_read(source, source_version)
-        end, to = self._router.placed(parse_target(target, key.name, target_version), "copy")
-        return moving.copy(begin, key, end, to)
+        return moving.copy(begin, key, end, to, progress)
 
     def move(
         self,
@@ -376,18 +381,20 @@ class Store(MutableMapping[str, Any]):
         *,
         source_version: str | None = None,
         target_version: str | None = None,
+        progress: ProgressCallback | None = None,
     ) -> str:
         """Copy one version as `copy` does, with its tags, see that it is there, then delete it at the source.
 
         Onto itself, also through two mounts of one place, it changes nothing and loses nothing. A tag that the
-        target has already stays where it is there. What is protected or read-only is refused before anything is
-        copied. After a crash the version may be in both places; to move it again ends it.
+        target's name has already stays where it is there. What is protected or read-only is refused before anything is
+        copied. After a crash the version may be in both places: to move it again ends it.
 
         Args:
             source: `location/name`, perhaps with `@version`.
             target: `location/name`, or `location/` for the same name.
             source_version: Which version, tag or range; by default the latest.
             target_version: The number there; by default the same.
+            progress: Told about the copy.
 
         Returns:
             The number there.
@@ -400,9 +407,9 @@ class Store(MutableMapping[str, Any]):
             StoreKeyFormatError, StoreLocationNotFound: A key has no location, or an unknown one.
             CasregError: What `Registry.download` and `Registry.delete` raise.
         """
+        end, to = self._router.target(target, source, target_version, "move")
         begin, key = self._router.placed(parse(source, source_version), "move")
-        end, to = self._router.placed(parse_target(target, key.name, target_version), "move")
-        return moving.move(begin, key, end, to)
+        return moving.move(begin, key, end, to, progress)
 
     # ------------------------------------------------------------------------------------------ questions
 
@@ -526,8 +533,8 @@ class Store(MutableMapping[str, Any]):
         mount, to = self._router.to_read(key, version)
         return mount.registry.files(to.name, to.version)
 
-    def diff(self, key: str, version1: str, version2: str) -> Any:
-        """What differs between two versions of one object in one mount, as `Registry.diff`.
+    def diff(self, key: str, version1: str | None = None, version2: str | None = None) -> Difference:
+        """What differs between two versions in one mount, as `Registry.diff`.
 
         Raises:
             ObjectNotFoundError, StoreAmbiguousObjectError, StoreMountError: As `load`.
@@ -610,6 +617,41 @@ class Store(MutableMapping[str, Any]):
         """
         registry, to = self._router.to_change(key, "pop")
         return registry.pop(to.inside, *default)
+
+    def update(  # type: ignore[override]  # it takes what those of other mappings take, and more
+        self,
+        source: Mapping[str, Any] | Iterable[tuple[str, Any]] = (),
+        /,
+        *,
+        sync_all_versions: bool = True,
+        **named: Any,
+    ) -> None:
+        """Save what a mapping or pairs hold, each as `save`; or copy what another Store holds, mount by mount.
+
+        From a Store come the objects of each of its mounts to the mount of that location here, as `Registry.update`
+        brings them: all versions with their numbers, digests, metadata, times, notes, tags and protection.
+
+        Args:
+            source: A mapping, or pairs of key and object. Or a Store.
+            sync_all_versions: False takes the latest version of each object only. For a Store.
+            **named: More objects, by key.
+
+        Raises:
+            StoreKeyFormatError, StoreLocationNotFound, ReadOnlyError: As `save`; of a Store before anything is copied.
+            CasregError: What `save` or `Registry.update` raises. What came before it is there.
+        """
+        if isinstance(source, Registry):
+            raise InvalidArgumentError(
+                "the names of a Registry have no location: write get_registry('location').update(registry)"
+            )
+        if isinstance(source, Store):
+            mounts = [source.get_mount(location) for location in source.list_mounts()]
+            registries = [self.get_mount(mount.location).writable("update") for mount in mounts]
+            for registry, mount in zip(registries, mounts, strict=True):
+                registry.update(mount.registry, sync_all_versions=sync_all_versions)
+            source = ()
+        for key, value in pairs(source, named):
+            self.save(key, value)
 
     def clear(self, location: str | None = None) -> None:
         """Delete every object at one location, as `Registry.clear`. A store is never emptied as a whole.

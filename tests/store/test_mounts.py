@@ -144,14 +144,16 @@ def test_a_typo_in_a_location_writes_nowhere() -> None:
 def test_the_default_location_is_a_preference() -> None:
     """It is checked, may be changed, and ends with its mount; without it there is none."""
     store = Store(mounts={"a": holding(), "b": holding()}, default_location="b")
-    assert store.default_location == "b"
-    store.set_default_location("a")
-    assert store.default_location == "a"
-    store.remove_mount("a")
-    assert store.default_location is None
-    store.set_default_location("b")
-    store.set_default_location(None)
-    assert store.default_location is None
+    said = [store.default_location]
+    for change in (
+        lambda: store.set_default_location("a"),
+        lambda: store.remove_mount("a"),
+        lambda: store.set_default_location("b"),
+        lambda: store.set_default_location(None),
+    ):
+        change()
+        said.append(store.default_location)
+    assert said == ["b", "a", None, "b", None]
 
 
 CHANGES: list[Callable[[Store], object]] = [
@@ -328,11 +330,16 @@ def test_a_mount_that_does_not_take_the_registrations_is_not_mounted() -> None:
     """Its location stays free."""
     from enum import Enum
 
-    red, blue = Enum("Red", "ONE"), Enum("Blue", "ONE")
+    class Red(Enum):
+        ONE = 1
+
+    class Blue(Enum):
+        ONE = 1
+
     store = Store(mounts={})
-    store.register_class(red, "color")
+    store.register_class(Red, "color")
     other = holding()
-    other.register_class(blue, "color")
+    other.register_class(Blue, "color")
     with pytest.raises(InvalidArgumentError):
         store.add_mount("a", other)
     assert store.list_mounts() == []
