@@ -10,6 +10,7 @@ The file is TOML, at `settings.config_path()`; it need not exist:
     mutable = false
     version_objects = true
     allow_underscore = false
+    cache = false                      # local copies of what is loaded: by default for places that are far
 
 `CASREG_MOUNTS="team=s3://other/registry;scratch=/data/scratch"` adds mounts, and says another place for one that the
 file has: its other options stay, so that what is read-only does not become writable by accident.  The location
@@ -41,7 +42,7 @@ DEFAULT_LOCATION: Final = "default"
 """The location of the local mount that `Store()` always has."""
 
 _FIELDS: Final = ("default_location", "mounts")
-_SWITCHES: Final = ("read_only", "mutable", "version_objects", "allow_underscore")
+_SWITCHES: Final = ("read_only", "mutable", "version_objects", "allow_underscore", "cache")
 _OPTIONS: Final = ("backend", *_SWITCHES)
 _USERINFO: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://[^/]*@")
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|~")

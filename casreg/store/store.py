@@ -23,6 +23,7 @@ from casreg.store.routing import Router, parse
 
 if TYPE_CHECKING:
     import io
+    import os
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import PurePath
 
@@ -410,6 +411,56 @@ class Store(MutableMapping[str, Any]):
         end, to = self._router.target(target, source, target_version, "move")
         begin, key = self._router.placed(parse(source, source_version), "move")
         return moving.move(begin, key, end, to, progress)
+
+    def export(
+        self,
+        location: str,
+        path: str | os.PathLike[str],
+        names: str | Iterable[str] | None = None,
+        *,
+        progress: ProgressCallback | None = None,
+    ) -> list[str]:
+        """Write versions of one mount into a bundle file, as `Registry.export`.
+
+        Args:
+            location: The mount.
+            path: The new file, whose name ends in `.casreg`. It can be mounted itself.
+            names: Names there, or `name@version`, without the location; by default everything.
+            progress: Told about it.
+
+        Returns:
+            What is in it, as `name@version`.
+
+        Raises:
+            StoreLocationNotFound: No mount has the location.
+            CasregError: What `Registry.export` raises.
+        """
+        return self.get_registry(location).export(path, names, progress=progress)
+
+    def import_(
+        self,
+        location: str,
+        path: str | os.PathLike[str],
+        names: str | Iterable[str] | None = None,
+        *,
+        progress: ProgressCallback | None = None,
+    ) -> list[str]:
+        """Take versions out of a bundle file into one mount, as `Registry.import_`.
+
+        Args:
+            location: The mount.
+            path: The bundle.
+            names: Names there, or `name@version`, without the location; by default everything.
+            progress: Told about it.
+
+        Returns:
+            What was named and is at the mount now, as `name@version`.
+
+        Raises:
+            StoreLocationNotFound, ReadOnlyError: No mount has the location; it is read-only.
+            CasregError: What `Registry.import_` raises.
+        """
+        return self.get_mount(location).writable("import_").import_(path, names, progress=progress)
 
     # ------------------------------------------------------------------------------------------ questions
 

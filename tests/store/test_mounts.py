@@ -145,13 +145,13 @@ def test_the_default_location_is_a_preference() -> None:
     """It is checked, may be changed, and ends with its mount; without it there is none."""
     store = Store(mounts={"a": holding(), "b": holding()}, default_location="b")
     said = [store.default_location]
-    for change in (
-        lambda: store.set_default_location("a"),
-        lambda: store.remove_mount("a"),
-        lambda: store.set_default_location("b"),
-        lambda: store.set_default_location(None),
+    for act, location in (
+        (store.set_default_location, "a"),
+        (store.remove_mount, "a"),
+        (store.set_default_location, "b"),
+        (store.set_default_location, None),
     ):
-        change()
+        act(location)  # type: ignore[arg-type]  # None is for setting only
         said.append(store.default_location)
     assert said == ["b", "a", None, "b", None]
 
@@ -172,6 +172,9 @@ CHANGES: list[Callable[[Store], object]] = [
     lambda store: store.move("b/x", "a/y"),
     lambda store: store.move("a/x", "b/y"),
     lambda store: store.clear("a"),
+    lambda store: store.pop("a/x"),
+    lambda store: store.import_("a", "no.casreg"),
+    lambda store: store.update(Store(mounts={"a": holding(y=1)})),
 ]
 
 

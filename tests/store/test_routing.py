@@ -318,3 +318,28 @@ def test_what_is_logged(caplog: pytest.LogCaptureFixture) -> None:
         store.add_mount("far", dead())
         store.has_object("x")
     assert any(message.startswith("mount far (memory://") for message in caplog.messages)
+
+
+def test_bundles_go_out_of_a_mount_and_into_one(store: Store, tmp_path: Path) -> None:
+    """As a registry writes and reads them; a bundle can be mounted, and is found like any other."""
+    path = tmp_path / "some.casreg"
+    assert store.export("a", path, "x@prod") == ["x@1.0.0"]
+    assert store.import_("b", path) == ["x@1.0.0"]
+    assert store.info("b/x@1.0.0")["digest"] == store.info("a/x@1.0.0")["digest"]
+    assert Store(mounts={"bundle": path, "other": holding()}).load("x") == {"n": 1}
+    with pytest.raises(StoreLocationNotFound):
+        store.export("c", tmp_path / "other.casreg")
+
+
+def test_what_a_registry_can_a_store_can() -> None:
+    """Every public method of a Registry is one of the Store; what is missing is named here, with what to use instead."""
+    instead_by_get_registry = {
+        "backend",
+        "cache",
+        "clear_cache",
+        "download",  # copy
+        "registered_materializer",
+        "registered_materializers",
+    }
+    public = {name for name in dir(Registry) if not name.startswith("_")}
+    assert public - set(dir(Store)) == instead_by_get_registry
