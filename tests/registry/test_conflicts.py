@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from casreg.backends.base import Backend, Token
+    from casreg.repository.conflicts import OnConflict
 
 
 class Meanwhile(MemoryBackend):
@@ -35,9 +36,10 @@ class Meanwhile(MemoryBackend):
 def test_error_is_the_default(registry: Registry) -> None:
     """Other content under a version that exists is refused, by the word or without it, and what was there stays."""
     registry.save("thing@1.0.0", 1)
-    for word in (None, "error"):
+    words: list[OnConflict | None] = [None, "error"]
+    for word in words:
         with pytest.raises(VersionConflictError, match=r"thing@1\.0\.0 exists.*mutable=True"):
-            registry.save("thing@1.0.0", 2, on_conflict=word)  # type: ignore[arg-type]
+            registry.save("thing@1.0.0", 2, on_conflict=word)
     assert registry.load("thing") == 1
 
 
