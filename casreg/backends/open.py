@@ -17,11 +17,14 @@ _SCHEMES: Final = {
     "file": ("casreg.backends.local", "LocalBackend"),
     "memory": ("casreg.backends.memory", "MemoryBackend"),
 }
+_BUNDLE: Final = ".casreg"
 _URI: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
 
 
 def open_backend(place: str | os.PathLike[str] | Backend) -> Backend:
     """The backend for a path, a URI (`file://`, `memory://name`) or a backend, which stays what it is. No I/O.
+
+    A path that ends in `.casreg` is that of a bundle, one file that can be read only; any other is that of a folder.
 
     Raises:
         InvalidArgumentError: A URI of a scheme that casreg does not know, an empty path, or no backend.
@@ -44,6 +47,9 @@ def open_backend(place: str | os.PathLike[str] | Backend) -> Backend:
         raise InvalidArgumentError(
             f"no storage is known for {place!r}: give a path, or a URI that begins with {known}"
         )
+    if scheme == "file" and os.fsdecode(place).lower().endswith(_BUNDLE):
+        path = import_module("casreg.backends.local.location").root_of(place)
+        return cast("Backend", import_module("casreg.backends.archive").ArchiveBackend(path))
     module, name = _SCHEMES[scheme]
     backend = getattr(import_module(module), name)
     # A name in memory is what stands after the slashes; `memory://` alone is a place of its own.

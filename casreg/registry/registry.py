@@ -7,7 +7,7 @@ import os
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any, Final, Self, overload
 
-from casreg import settings, transfer
+from casreg import bundle, settings, transfer
 from casreg.backends.open import open_backend
 from casreg.cache import Cache, cache_for, with_cache
 from casreg.difference import Difference, difference, sides
@@ -28,7 +28,7 @@ from casreg.registry.batch import Asked, BatchResult, Done, asked, at_once, in_t
 from casreg.registry.saving import Labels, SaveOptions, save_object
 from casreg.registry.scratch import Scratch
 from casreg.registry.text import ROWS, call, table
-from casreg.registry.transfers import qualified, terms_of
+from casreg.registry.transfers import qualified, terms_of, wanted_of
 from casreg.repository import Repository
 from casreg.repository.editing import annotate, delete, protect, tag, undelete, untag
 from casreg.repository.finding import select
@@ -716,6 +716,74 @@ class Registry(MutableMapping[str, Any]):
         return self._copy(
             source_registry._repository, key, target, target_version, progress or self._progress
         )
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        names: str | Iterable[str] | None = None,
+        *,
+        progress: ProgressCallback | None = None,
+    ) -> list[str]:
+        """Write versions into one new file, a bundle, which `Registry(path)` opens and `import_` takes in.
+
+        It holds their digests, metadata, times, classes, notes, tags and protection, and every chunk once. It is a ZIP
+        archive of an ordinary repository: unpacked by any program it is a registry.
+
+        Args:
+            path: The file, whose name ends in `.casreg`. It is there when it is whole, or not at all.
+            names: Names, or `name@version`, also with a tag or a range; by default everything.
+            progress: As for the Registry, for this call.
+
+        Returns:
+            What is in it, as `name@version`, by name, ascending.
+
+        Raises:
+            InvalidArgumentError, InvalidNameError, InvalidVersionError: What was given is wrong.
+            DestinationError: The file exists, which is never overwritten, or cannot be written.
+            ObjectNotFoundError: Something that was named is not there.
+            CorruptError, UnsupportedFormatError: Some versions cannot be read. They are named; no file is written.
+            StorageError: The registry cannot be read.
+        """
+        wanted = wanted_of(names, self._keys)
+        held = qualified(bundle.export(self._repository, path, wanted, progress or self._progress))
+        log.debug("exported %d versions from %s to %s", len(held), self._backend.location, os.fsdecode(path))
+        return held
+
+    def import_(
+        self,
+        path: str | os.PathLike[str],
+        names: str | Iterable[str] | None = None,
+        *,
+        progress: ProgressCallback | None = None,
+    ) -> list[str]:
+        """Take versions out of a bundle that `export` wrote, as they were; only chunks that are missing are written.
+
+        Conflicts are looked for before anything is written. What is there already with the same content stays.
+
+        Args:
+            path: The bundle.
+            names: Names, or `name@version`, also with a tag or a range; by default everything.
+            progress: As for the Registry, for this call.
+
+        Returns:
+            What was named and is here now, as `name@version`, by name, ascending.
+
+        Raises:
+            InvalidArgumentError, InvalidNameError, InvalidVersionError: What was given is wrong.
+            ObjectNotFoundError: Something that was named is not in the bundle.
+            VersionConflictError: This registry has, or had, some of the numbers with other content; names them.
+            VersionProtectedError: A version that would be replaced is protected.
+            CorruptError: The bundle, or what it holds, is damaged, or it is none. What is not damaged is here now.
+            UnsupportedFormatError: It needs a newer casreg.
+            CommitConflictError, CommitUnknownError: Others kept winning; the answer was lost.
+            StorageError: The bundle is not there or cannot be read, or the storage refused or failed.
+        """
+        terms = terms_of("", None, single=not self._version_objects, mutable=self._mutable)
+        progress = progress or self._progress
+        wanted = wanted_of(names, self._keys)
+        held = qualified(bundle.import_(path, self._repository, wanted, terms=terms, progress=progress))
+        log.debug("imported %d versions from %s to %s", len(held), os.fsdecode(path), self._backend.location)
+        return held
 
     def _copy(
         self,

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import tempfile
+import zipfile
 from hashlib import md5
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -198,6 +201,16 @@ def index() -> str:
     return hexdump(data, parts)
 
 
+def bundle() -> str:
+    """Section 24: what is in a bundle."""
+    with fixed("bundle"), tempfile.TemporaryDirectory() as folder:
+        registry = Registry(MemoryBackend())
+        registry.save("my:model", {"rate": 0.5}, metadata={"why": "first"}, tags=["prod"])
+        registry.export(Path(folder) / "model.casreg")
+        with zipfile.ZipFile(Path(folder) / "model.casreg") as archive:
+            return "".join(f"{info.file_size:5}  {info.filename}\n" for info in archive.infolist())
+
+
 EXAMPLES: dict[str, Callable[[], str]] = {
     "json": json_values,
     "names": names,
@@ -212,6 +225,7 @@ EXAMPLES: dict[str, Callable[[], str]] = {
     "marker": marker,
     "head": head,
     "index": index,
+    "bundle": bundle,
 }
 
 

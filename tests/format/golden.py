@@ -232,6 +232,18 @@ def deep(backend: MemoryBackend) -> None:
     Registry(backend).save("deep", block() * 7500)
 
 
+BUNDLE = GOLDEN / "some.casreg"
+BUNDLED = ("config", "my:data", "Tree_of:Files", "long:history", "empty")
+"""The names that are in the golden bundle, from the golden repository with everything."""
+
+
+def write_bundle(source: MemoryBackend, path: Path) -> None:
+    """Export a part of a golden repository."""
+    with fixed("bundle"):
+        path.unlink(missing_ok=True)
+        Registry(source, allow_underscore=True).export(path, BUNDLED)
+
+
 REPOSITORIES: dict[str, Callable[[MemoryBackend], None]] = {"everything": everything, "deep": deep}
 
 
@@ -380,6 +392,8 @@ def main() -> None:
         backend = build(name)
         print(f"tests/golden/{name}: {write_repository(backend, GOLDEN / name):,} bytes")
         expected[name] = describe(backend)
+        if name == "everything":
+            write_bundle(backend, BUNDLE)
     write_json(EXPECTED, expected)
     VECTORS.write_text(
         "[\n" + ",\n".join(json.dumps(row, separators=(",", ":")) for row in vectors()) + "\n]\n",

@@ -4,7 +4,7 @@
     python stranger.py FOLDER verify               check every byte
     python stranger.py FOLDER extract NAME VERSION INTO
 
-It reads whole folders only.  The numbers in its comments are sections of docs/format.md.
+Or a bundle, where FOLDER is a file.  The numbers in its comments are sections of docs/format.md.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import re
 import struct
 import sys
+import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 KEY = re.compile(
     r"(?:manifests|segments)/([0-9a-f]{2})/(\1[0-9a-f]{62})|packs/([0-9a-f]{2})/([0-9a-f]{16})-(\3[0-9a-f]{62})"
 )
+BUNDLED_KEY = re.compile(rf"casreg\.json|refs/[^/]+|{KEY.pattern}")
 HEX32 = re.compile(r"[0-9a-f]{32}")
 HEX64 = re.compile(r"[0-9a-f]{64}")
 FRAME = struct.Struct("<BBHII32s")
@@ -630,9 +632,55 @@ def verify(storage: Storage) -> dict[str, int]:
     return counted
 
 
+# ------------------------------------------------------------------------------------------------- 24 bundles
+
+
+class Bundle(Storage):
+    """A bundle: a ZIP archive with a repository in it."""
+
+    @cached_property
+    def _entries(self) -> dict[str, tuple[int, int]]:
+        """Where the bytes of each entry begin, and how many they are."""
+        found: dict[str, tuple[int, int]] = {}
+        try:
+            with self.root.open("rb") as file, zipfile.ZipFile(file) as archive:
+                for info in archive.infolist():
+                    name = info.orig_filename
+                    if not BUNDLED_KEY.fullmatch(name):
+                        continue
+                    file.seek(info.header_offset)
+                    header = file.read(30)
+                    name_size, extra = struct.unpack("<26x2H", header)
+                    need(file.read(name_size) == name.encode(), f"{name}: its own header has another name")
+                    begin = info.header_offset + 30 + name_size + extra
+                    need(header[:4] == b"PK\x03\x04", f"{name}: no entry begins there")
+                    need(info.compress_type == 0 and not info.flag_bits & 1, f"{name}: it is not stored")
+                    need(info.file_size == info.compress_size, f"{name}: it has two sizes")
+                    need(begin + info.file_size <= self.root.stat().st_size, f"{name}: it is cut off")
+                    need(name not in found, f"{name}: it is there twice")
+                    found[name] = begin, info.file_size
+        except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError) as err:
+            raise Damaged(f"{self.root.name}: no ZIP archive: {err}") from err
+        return found
+
+    def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
+        """Bytes of a key."""
+        need(key in self._entries, f"{key} is missing")
+        begin, size = self._entries[key]
+        end = size if stop is None else min(stop, size)
+        with self.root.open("rb") as file:
+            file.seek(begin + start)
+            return file.read(max(end - start, 0))
+
+    def keys(self, prefix: str) -> list[str]:
+        """All keys that begin so."""
+        return sorted(key for key in self._entries if key.startswith(prefix))
+
+
 def main(arguments: list[str]) -> None:
     """The program."""
-    storage = Storage(Path(arguments[0]))
+    place = Path(arguments[0])
+    storage = Bundle(place) if place.is_file() else Storage(place)
     if arguments[1:] == ["verify"]:
         print(json.dumps(verify(storage)))
     elif arguments[1:2] == ["extract"]:
