@@ -91,3 +91,44 @@ def test_asking_creates_nothing(nothing_set: None, tmp_path: Path, monkeypatch: 
     for place in PLACES.values():
         place()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("0", 0),
+        ("123456", 123456),
+        ("7B", 7),
+        ("500MB", 500_000_000),
+        ("20GiB", 20 * 1024**3),
+        (" 20 gib ", 20 * 1024**3),
+        ("3kB", 3000),
+        ("2TiB", 2 * 1024**4),
+    ],
+)
+def test_a_number_of_bytes_may_have_a_unit(text: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the environment as in an argument."""
+    monkeypatch.setenv("CASREG_CACHE_LIMIT", text)
+    assert settings.cache_limit() == settings.byte_count(text, "it") == count
+
+
+def test_the_limit_of_the_cache_has_a_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """10 GiB where nobody says; an empty variable says nothing."""
+    monkeypatch.delenv("CASREG_CACHE_LIMIT", raising=False)
+    assert settings.cache_limit() == 10 * 1024**3
+    monkeypatch.setenv("CASREG_CACHE_LIMIT", "")
+    assert settings.cache_limit() == 10 * 1024**3
+
+
+@pytest.mark.parametrize("value", ["", "much", "-1", "1.5GB", "20G", "20 GiBs", "٣", -1, 2.5, True, None])
+def test_what_is_no_number_of_bytes_is_refused(value: object) -> None:
+    """The message names what it was for and shows how it is written."""
+    with pytest.raises(InvalidArgumentError, match=r"the limit .*20GiB"):
+        settings.byte_count(value, "the limit")  # type: ignore[arg-type]
+
+
+def test_a_wrong_limit_in_the_environment_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever set it has to find it."""
+    monkeypatch.setenv("CASREG_CACHE_LIMIT", "plenty")
+    with pytest.raises(InvalidArgumentError, match="CASREG_CACHE_LIMIT"):
+        settings.cache_limit()
