@@ -82,8 +82,10 @@ class LoadOptions:
     scratch: Callable[[], Path]
 
 
-def load(repository: Repository, name: str, selector: Selector, options: LoadOptions) -> object:
-    """Load an object.
+def load(
+    repository: Repository, name: str, selector: Selector, options: LoadOptions
+) -> tuple[Version, object]:
+    """Load an object. Returns its version and the object.
 
     Raises:
         ObjectNotFoundError: There is no such version.
@@ -95,17 +97,17 @@ def load(repository: Repository, name: str, selector: Selector, options: LoadOpt
         Exception: What the callback for progress raised.
     """
 
-    def use(_version: Version, _entry: Entry, manifest: Manifest) -> object:
+    def use(version: Version, _entry: Entry, manifest: Manifest) -> tuple[Version, object]:
         chosen = (
             materializer_from(options.materializer)
             if options.materializer is not None
             else options.table.for_id(manifest.content.materializer)
         )
         if chosen.id in PATH_IDS:
-            return _load_path(repository, name, manifest, chosen, options)
+            return version, _load_path(repository, name, manifest, chosen, options)
         if options.into is not None:
             _check_fillable(name, chosen, options.into)
-        return _load(repository, name, manifest, chosen, options, options.into)
+        return version, _load(repository, name, manifest, chosen, options, options.into)
 
     stopped: Exception
     try:

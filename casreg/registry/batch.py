@@ -10,12 +10,13 @@ from casreg.registry.arguments import per_item
 from casreg.threads import Threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 _AT_ONCE: Final = 8
+_NAMED: Final = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,8 +126,10 @@ def _raise(result: BatchResult[Any]) -> NoReturn:
     )
 
 
-def _named(items: Iterable[BatchItem[Any]]) -> str:
-    return ", ".join(item.name if item.version is None else f"{item.name}@{item.version}" for item in items)
+def _named(items: Sequence[BatchItem[Any]]) -> str:
+    first = items[:_NAMED]
+    words = ", ".join(item.name if item.version is None else f"{item.name}@{item.version}" for item in first)
+    return f"{words} and {len(items) - _NAMED} more" if len(items) > _NAMED else words
 
 
 class Done(NamedTuple, Generic[T]):

@@ -24,7 +24,7 @@ from casreg.materializers.classes import ClassTable
 from casreg.materializers.table import MaterializerTable
 from casreg.registry import mapping
 from casreg.registry.arguments import Keys, conditions, names_of, objects, per_item, policy, tags_per_item
-from casreg.registry.batch import Asked, BatchResult, Done, asked, at_once, in_turn
+from casreg.registry.batch import BatchResult, Done, asked, at_once, in_turn
 from casreg.registry.saving import Labels, SaveOptions, save_object
 from casreg.registry.scratch import Scratch
 from casreg.registry.text import ROWS, call, table
@@ -34,7 +34,7 @@ from casreg.repository.editing import annotate, delete, protect, tag, undelete, 
 from casreg.repository.finding import select
 from casreg.repository.opening import list_files, open_file
 from casreg.search import find
-from casreg.versions import Exact, Latest, check_tag
+from casreg.versions import Latest, check_tag
 
 if TYPE_CHECKING:
     import io
@@ -352,22 +352,17 @@ class Registry(MutableMapping[str, Any]):
         )
         repository = self._repository
 
-        def one(name: str, selector: Selector) -> Any:
-            log.debug("load %s (%s) from %s", name, selector, self._backend.location)
-            return load(repository, name, selector, options)
+        def one(key: str, version: str | None) -> Done[Any]:
+            name, selector = self._keys.selecting(key, version)
+            found, value = load(repository, name, selector, options)
+            log.debug("loaded %s@%s from %s", name, found, repository.backend.location)
+            return Done(str(found), value)
 
         if not isinstance(name, list | tuple):
-            return one(*self._keys.selecting(name, version))  # type: ignore[arg-type]  # see the overloads
+            return one(name, version).value  # type: ignore[arg-type]  # see the overloads
         if into is not None:
             raise InvalidArgumentError("into= is the folder of one object; load paths one by one")
-
-        def settled(_number: int, item: Asked) -> Done[Any]:
-            name, selector = self._keys.selecting(item.key, item.version)
-            if not isinstance(selector, Exact):
-                selector = Exact(select(repository, name, selector)[0])
-            return Done(str(selector.version), one(name, selector))
-
-        return at_once(asked(name, version), settled)
+        return at_once(asked(name, version), lambda _, item: one(item.key, item.version))
 
     @overload
     def delete(self, name: str, version: str | None = None) -> list[str]: ...

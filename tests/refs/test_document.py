@@ -103,6 +103,20 @@ def test_a_class_may_be_absent() -> None:
     assert Ref.from_bytes(ref.to_bytes(), NAME) == ref
 
 
+def test_protection_is_there_or_not() -> None:
+    """Only an entry that is protected says so, as `true`, and comes back so; anything else is damage."""
+    there = Record(replace(entry_of("1"), protected=True))
+    ref = replace(Ref.empty(NAME, WRITE), records={v("1"): there, v("2"): Record(entry_of("2"))})
+    body = body_of(ref)
+    assert body["versions"]["1.0.0"]["protected"] is True
+    assert "protected" not in body["versions"]["2.0.0"]
+    assert Ref.from_bytes(ref.to_bytes(), NAME) == ref
+    for wrong in (False, None, 1, "true"):
+        body["versions"]["2.0.0"]["protected"] = wrong
+        with pytest.raises(CorruptError, match="'protected'"):
+            Ref.from_bytes(seal(body), NAME)
+
+
 def test_rewriting_remembers_the_last_writes() -> None:
     """The next state has its own id as the newest of at most 64, and counts on."""
     ref = Ref.empty(NAME, WRITE)

@@ -201,6 +201,24 @@ def test_repr(registry: Registry) -> None:
     assert repr(registry.load(["a", "b@2"])) == "BatchResult(1 succeeded, 1 failed: b@2)"
 
 
+def test_many_failures(registry: Registry) -> None:
+    """A message names the first of them, and has all errors."""
+    result = registry.load([f"n:{number}" for number in range(100)])
+    with pytest.raises(ExceptionGroup, match=r"100 of 100 failed: n:0, .*, n:7 and 92 more") as caught:
+        result.raise_errors()
+    assert len(caught.value.exceptions) == 100
+    assert len(repr(result)) < 200
+
+
+def test_what_a_batch_reads() -> None:
+    """A load of many reads of each what a load of one reads: its ref and its manifest, once."""
+    place = MemoryBackend()
+    Registry(place).save(["a", "b"], [1, 2])
+    backend = RecordingBackend(place)
+    Registry(backend).load(["a", "b@^1"])
+    assert sorted(call.key.partition("/")[0] for call in backend.calls) == ["manifests"] * 2 + ["refs"] * 2
+
+
 def test_errors_pickle(registry: Registry) -> None:
     """A result goes to another process, errors and all."""
     registry.save("a", 1)
@@ -250,9 +268,7 @@ def test_many_callers(registry: Registry) -> None:
     """Batches of several threads on the same names: every save gets a number of its own."""
     results: list[BatchResult[str]] = []
     work = [
-        threading.Thread(
-            target=lambda: results.append(registry.save(["a", "b"] * 3, list(range(6))))
-        )
+        threading.Thread(target=lambda: results.append(registry.save(["a", "b"] * 3, list(range(6)))))
         for _ in range(4)
     ]
     for thread in work:
