@@ -110,10 +110,12 @@ def _check(
 ) -> None:
     """Raise unless the version may be deleted at the source."""
     old, new = _shown(source, here["name"], here["version"]), _shown(target, there["name"], there["version"])
-    if not here["digest"] == there["digest"] == before["digest"]:
+    same_content = here["digest"] == there["digest"] == before["digest"]
+    # What was said of it since it was copied would go with it. (A tag that is missing here has been brought along.)
+    if not same_content or here["notes"] != before["notes"] or not set(here["tags"]) <= set(before["tags"]):
         raise ObjectChangedError(
-            f"{old} or {new} was overwritten by somebody else while the one was moved to the other. Nothing was "
-            "deleted: move it again"
+            f"{old} or {new} was changed by somebody else while the one was moved to the other. Nothing was deleted: "
+            "move it again"
         )
     # Two paths of one folder, two addresses of one server: the places look different and are one, and to delete
     # the version at one would be to lose it. Another place would have a manifest file of its own.

@@ -66,7 +66,8 @@ class Store(MutableMapping[str, Any]):
         """
         if mounts is None:
             configured = read_configuration()
-            self._router = Router(configured.mounts, default_location or configured.default_location)
+            first = configured.default_location if default_location is None else default_location
+            self._router = Router(configured.mounts, first)
         else:
             self._router = Router(mounts_of(mounts), default_location)
 
@@ -403,7 +404,7 @@ class Store(MutableMapping[str, Any]):
         Raises:
             ReadOnlyError: One of the two is read-only.
             VersionProtectedError: The version is protected.
-            ObjectChangedError: It was overwritten by somebody else meanwhile. Nothing was deleted.
+            ObjectChangedError: It was changed by somebody else meanwhile. Nothing was deleted.
             StoreError: The two places are one under different addresses, or may be. Nothing was deleted.
             StoreKeyFormatError, StoreLocationNotFound: A key has no location, or an unknown one.
             CasregError: What `Registry.download` and `Registry.delete` raise.

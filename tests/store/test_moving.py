@@ -274,6 +274,31 @@ def test_an_overwrite_during_a_move_loses_nothing(monkeypatch: pytest.MonkeyPatc
     assert store.load("b/x") == "old"
 
 
+@pytest.mark.parametrize("say", [lambda a: a.annotate("x", late=1), lambda a: a.tag("x", "late")])
+def test_what_is_said_during_a_move_is_not_lost(
+    say: Callable[[Registry], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Notes and tags that come while the version is copied stop the move; the next one takes them along."""
+    a = holding(x=1)
+    store = Store(mounts={"a": a, "b": holding()})
+    real = Registry.download
+
+    def meanwhile(self: Registry, *arguments: Any, **options: Any) -> str:
+        done = real(self, *arguments, **options)
+        say(a)
+        return done
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Registry, "download", meanwhile)
+        with pytest.raises(ObjectChangedError, match="Nothing was deleted"):
+            store.move("a/x", "b/x")
+    before = store.info("a/x")
+    store.move("a/x", "b/x")
+    after = store.info("b/x")
+    assert (after["notes"], after["tags"]) == (before["notes"], before["tags"])
+    assert list(store) == ["b/x"]
+
+
 def test_a_deletion_at_the_target_during_a_move_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """If the copy is gone again when it is looked for, the original stays."""
     b = holding()
