@@ -45,6 +45,7 @@ class Difference:
         removed: Files that only the first has: path → size.
         changed: Files whose bytes or executable bit differ: path → size in the first and in the second.
         unchanged: Files that are the same in both: path → size.
+        digests: The `digest` of each: what it is, with its metadata.
         sizes: Bytes of all files of the first and of the second.
         chunks: How many chunks each has, repeated ones counted as often as they occur.
         shared_bytes: So many bytes of the second stand in chunks that the first has too, wherever.
@@ -61,6 +62,7 @@ class Difference:
     removed: Mapping[str, int]
     changed: Mapping[str, tuple[int, int]]
     unchanged: Mapping[str, int]
+    digests: tuple[str, str]
     sizes: tuple[int, int]
     chunks: tuple[int, int]
     shared_bytes: int
@@ -73,14 +75,7 @@ class Difference:
     @property
     def same(self) -> bool:
         """Whether both have the same files, materializer, parameters and metadata: the same `digest`."""
-        return not (
-            self.added
-            or self.removed
-            or self.changed
-            or self.params_differ
-            or self.metadata_differ
-            or self.materializers[0] != self.materializers[1]
-        )
+        return self.digests[0] == self.digests[1]
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))
@@ -137,6 +132,7 @@ def difference(
             if path in both and path not in equal
         },
         unchanged={path: entry.stream.size for path, entry in before.items() if path in equal},
+        digests=(one.manifest.content_id.hex(), two.manifest.content_id.hex()),
         sizes=(one.manifest.content.size, two.manifest.content.size),
         chunks=(one.count(), two.count()),
         shared_bytes=shared_bytes,

@@ -131,6 +131,7 @@ def test_the_same_is_the_same(registry: Registry) -> None:
     registry.save("two", noise(200_000), notes={"said": "later"})
     for found in (registry.diff("one", "1.0.0", "latest"), registry.diff("one@1.0.0", "two@1.0.0")):
         assert found.same
+        assert found.digests == (registry.info("one")["digest"],) * 2
         assert found.shared_bytes == 200_000
         assert str(found).endswith("the same: 1 file, 195.3 KiB")
 
