@@ -25,11 +25,13 @@ BY_ID: Final = {
     PATH_FILE: _HERE + "path_file.PathFile",
     PATH_FOLDER: _HERE + "path_folder.PathFolder",
     SKLEARN_ESTIMATOR: _HERE + "sklearn_estimator.SklearnEstimator",
+    "pil.image/1": _HERE + "pil_image.PilImage",
     "torch.tensor/1": _HERE + "torch_tensor.TorchTensor",
     TORCH_STATE_DICT: _HERE + "torch_state_dict.TorchStateDict",
     TORCH_MODULE: _HERE + "torch_module.TorchModule",
     "arrow.table/1": _HERE + "arrow_table.ArrowTable",
     "pandas.frame/1": _HERE + "pandas_frame.PandasFrame",
+    "polars.frame/1": _HERE + "polars_frame.PolarsFrame",
 }
 
 _JSON_TYPES: Final = (
@@ -57,7 +59,7 @@ BY_TYPE: Final = {
     "pathlib._local.Path": BY_ID[PATH_FILE],
     **{
         f"scipy.sparse._{kind}.{kind}_{name}": _JSON
-        for kind in ("csr", "csc")
+        for kind in ("csr", "csc", "coo", "bsr", "dia", "dok", "lil")
         for name in ("matrix", "array")
     },
     "sklearn.neighbors._kd_tree.KDTree": _JSON,
@@ -65,6 +67,7 @@ BY_TYPE: Final = {
     "numpy.random.mtrand.RandomState": _JSON,
     "numpy.random._generator.Generator": _JSON,
     "sklearn.base.BaseEstimator": BY_ID[SKLEARN_ESTIMATOR],
+    "PIL.Image.Image": BY_ID["pil.image/1"],
     "torch.Tensor": BY_ID["torch.tensor/1"],
     "torch.nn.modules.module.Module": BY_ID[TORCH_MODULE],
     **dict.fromkeys(
@@ -76,6 +79,9 @@ BY_TYPE: Final = {
     "pandas.core.frame.DataFrame": BY_ID["pandas.frame/1"],
     "pandas.core.series.Series": BY_ID["pandas.frame/1"],
     "pandas.core.indexes.base.Index": BY_ID["pandas.frame/1"],
+    "polars.dataframe.frame.DataFrame": BY_ID["polars.frame/1"],
+    "polars.series.series.Series": BY_ID["polars.frame/1"],
+    "polars.lazyframe.frame.LazyFrame": BY_ID["polars.frame/1"],  # to say what to do
 }
 
 BUILTIN: Final = {**BY_ID, **BY_TYPE}
