@@ -899,7 +899,7 @@ class Registry(MutableMapping[str, Any]):
             InvalidArgumentError: It is not a materializer.
         """
         self._table.register(target, materializer)
-        log.debug("registered %s for %s", materializer, target)
+        log.debug("registered a materializer for %s", target)
 
     def registered_materializer(self, target: type | str) -> str | None:
         """The id of the materializer that saves objects of `target`, as `"numpy.ndarray/1"`; None if there is none.

@@ -11,26 +11,11 @@ from casreg import InvalidArgumentError, VersionConflictError
 from casreg.backends.memory import MemoryBackend
 from casreg.registry import Registry
 from casreg.testing.recording import RecordingBackend
-from registry.lab import snapshot
+from registry.lab import Meanwhile, snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from casreg.backends.base import Backend, Token
+    from casreg.backends.base import Backend
     from casreg.repository.conflicts import OnConflict
-
-
-class Meanwhile(MemoryBackend):
-    """A place where somebody else is quicker, once: `others` is done before the next commit."""
-
-    others: Callable[[], object] | None = None
-
-    def swap(self, key: str, *args: Any, **kwargs: Any) -> Token:
-        """As the parent's, after what the others do."""
-        if self.others is not None and key.startswith("refs/"):
-            others, self.others = self.others, None
-            others()
-        return super().swap(key, *args, **kwargs)
 
 
 def test_error_is_the_default(registry: Registry) -> None:

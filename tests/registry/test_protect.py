@@ -11,7 +11,7 @@ from casreg.backends.memory import MemoryBackend
 from casreg.refs import spill
 from casreg.registry import Registry
 from casreg.testing.recording import RecordingBackend
-from registry.lab import snapshot
+from registry.lab import Meanwhile, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,6 +132,32 @@ def test_old_versions_stay_protected(registry: Registry, monkeypatch: pytest.Mon
     assert registry.info("thing@1.0.0")["protected"]
     registry.unprotect("thing@1.0.0")
     assert len(registry.delete("thing")) == 40
+
+
+@pytest.mark.parametrize("attempt", TRIES.values(), ids=TRIES)
+def test_whoever_protects_first_wins(attempt: Callable[[Backend], object]) -> None:
+    """A version that is protected while somebody is about to delete or replace it is neither."""
+    place = Meanwhile()
+    registry = Registry(place)
+    registry.save("thing", "first")
+    registry.save("thing@2.0.0", "second")
+    place.others = lambda: registry.protect("thing@1.0.0")
+    with pytest.raises(VersionProtectedError):
+        attempt(place)
+    assert registry.load("thing@1.0.0") == "first"
+    assert registry.load("thing") == "second"
+
+
+def test_what_is_deleted_first_is_not_protected() -> None:
+    """Who protects a version that somebody deletes meanwhile is told, and protects no other."""
+    place = Meanwhile()
+    registry = Registry(place)
+    registry.save("thing", 1)
+    registry.save("thing", 2)
+    place.others = lambda: registry.delete("thing@1.0.0")
+    with pytest.raises(ObjectNotFoundError):
+        registry.protect("thing@1.0.0")
+    assert registry.delete("thing") == ["1.0.1"]
 
 
 def test_clear_names_what_is_in_the_way(registry: Registry) -> None:
