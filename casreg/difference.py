@@ -187,7 +187,7 @@ class _Side:
             reader = repository.reader(manifest, name)
             assert reader.entries is not None  # read here, where a version that moved is looked for again
             moved = Moved(repository, name, version)
-            excerpts = Excerpts(repository.backend, manifest, moved)
+            excerpts = Excerpts(repository.copies, manifest, moved)
             return _Side(f"{name}@{version}", entry.class_name, manifest, reader, excerpts)
 
         return settled(repository, name, selector, use)

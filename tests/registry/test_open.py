@@ -21,6 +21,7 @@ import pandas as pd
 import pytest
 
 from casreg.backends.memory import MemoryBackend
+from casreg.cache import Cache
 from casreg.digest import digest_of
 from casreg.exceptions import (
     CorruptError,
@@ -235,6 +236,29 @@ def test_memory_does_not_grow_with_the_file(stored: RecordingBackend) -> None:
         while opened.read(MIB):
             assert sum(map(len, opened.raw._held.values())) <= stream._KEPT + 3 * stream._STEP
             assert len(opened.raw._ahead) <= workers() + 1
+
+
+def test_a_cache_serves_what_was_read_before(stored: RecordingBackend, tmp_path: Path) -> None:
+    """Then only refs are asked of the place; and a copy that is damaged is fetched again."""
+    cache = Cache(tmp_path / "cache")
+
+    def look() -> list[str]:
+        stored.log.clear()
+        with Registry(stored, cache=cache).open("mixed") as opened:
+            for start in (16 * MIB, 3 * MIB + 5):
+                opened.seek(start)
+                assert opened.read(70_000) == MIXED[start : start + 70_000]
+        return [call.key.partition("/")[0] for call in stored.calls]
+
+    assert "packs" in look()
+    assert set(look()) <= {"refs"}
+    for path in cache.path.rglob("*"):
+        if path.is_file() and path.stat().st_size > 20_000:
+            data = bytearray(path.read_bytes())
+            data[len(data) // 2] ^= 1
+            path.chmod(0o644)
+            path.write_bytes(data)
+    assert "packs" in look()
 
 
 # ------------------------------------------------------------------------------------------------ damage, moves
