@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 from casreg.backends.base import Object
 from casreg.cache.copies import Copies
-from casreg.exceptions import NotFound
 from casreg.keys import HEAD, MARKER, REFS
 
 if TYPE_CHECKING:
@@ -60,11 +59,7 @@ class CachedBackend:
         """See `Backend.get`. Always asks the place."""
         if start != 0 or stop is not None or not _changes(key):
             return self.backend.get(key, start, stop, held=held)
-        try:
-            found = self.backend.get(key, held=self._seen.get(key) if held is None else held)
-        except NotFound:
-            self._seen.forget(key)
-            raise
+        found = self.backend.get(key, held=self._seen.get(key) if held is None else held)
         self._seen.put(key, found)
         return found
 
@@ -121,7 +116,3 @@ class _Seen:
         self._bytes += len(state.data) + _STATE_BYTES
         if self._bytes > self._half:
             self._old, self._young, self._bytes = self._young, {}, 0
-
-    def forget(self, key: str) -> None:
-        self._young.pop(key, None)
-        self._old.pop(key, None)

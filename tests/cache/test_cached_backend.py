@@ -238,6 +238,7 @@ def test_a_pickled_handle_has_the_same_cache(cache: Cache) -> None:
     assert copy.copies.get(IMMUTABLE[0], 0, 9).data == DATA[:9]
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_forked_child_waits_for_nobody(far: RecordingBackend, cache: Cache) -> None:
     """What a thread of the parent was fetching when it forked is fetched by the child itself."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import multiprocessing
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -135,6 +139,77 @@ def test_a_stream_reads_copies(far: RecordingBackend, place: MemoryBackend, cach
         stream.seek(100_000)
         assert stream.read(1000) == OBJECTS["bytes"][100_000:101_000]
     assert not far.log.calls(prefix=PACKS)
+
+
+def test_threads_fetch_together(far: RecordingBackend, place: MemoryBackend, cache: Cache) -> None:
+    """Eight that load the same for the first time at once: each gets all of it, and it is not fetched eight times."""
+    Registry(place).save("big", BIG)
+    registry = far_away(far, cache)
+    with ThreadPoolExecutor(8) as pool:
+        loads = [pool.submit(registry.load, "big") for _ in range(8)]
+        assert all(load.result(60) == BIG for load in loads)
+    assert sum(call.bytes_out for call in far.log.calls(prefix=PACKS)) < 2 * len(BIG)
+
+
+def test_processes_share_a_cache(tmp_path: Path, fresh_python: FreshPython) -> None:
+    """Four that load the same objects at once into one small cache, and one that damages it: all get what was saved."""
+    writer = Registry(tmp_path / "place")
+    for number in range(6):
+        writer.save(f"thing:{number}", noise(600_000, number))
+    code = (
+        "import random, sys; from casreg import Cache, Registry; from pathlib import Path;"
+        "cache = Cache(sys.argv[2], limit=2 << 20); me = int(sys.argv[3])\n"
+        "for step in range(25):\n"
+        "    if me == 4:\n"
+        "        for path in list(cache.path.glob('v1/??/*'))[::3]:\n"
+        "            try: path.write_bytes(path.read_bytes()[:-7] + b'garbled')\n"
+        "            except FileNotFoundError: pass\n"
+        "        continue\n"
+        "    number = (me + step) % 6\n"
+        "    found = Registry(sys.argv[1], cache=cache).load(f'thing:{number}')\n"
+        "    assert found == random.Random(number).randbytes(600_000)\n"
+        "print('fine')"
+    )
+    places = str(tmp_path / "place"), str(tmp_path / "cache")
+    with ThreadPoolExecutor(5) as pool:
+        runs = [pool.submit(fresh_python, code, *places, str(number)) for number in range(5)]
+        assert [run.result().strip() for run in runs] == ["fine"] * 5
+    assert Cache(places[1]).size() <= (2 << 20) + 5 * 300_000
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_fork_while_threads_load(place: MemoryBackend, cache: Cache) -> None:
+    """A child that is forked while threads of its parent fetch, keep and make room loads what was saved."""
+    for number in range(4):
+        Registry(place).save(f"thing:{number}", noise(600_000, number))
+    registry = far_away(place, Cache(cache.path, limit="2MiB"))
+    stop = threading.Event()
+
+    def busy() -> None:
+        for number in itertools.cycle(range(4)):
+            assert registry.load(f"thing:{number}") == noise(600_000, number)
+            if stop.is_set():
+                return
+
+    with ThreadPoolExecutor(3) as pool:
+        running = [pool.submit(busy) for _ in range(3)]
+        try:
+            for _ in range(10):
+                child = multiprocessing.get_context("fork").Process(target=_load_all, args=(registry,))
+                child.start()
+                child.join(60)
+                if child.exitcode is None:
+                    child.kill()
+                assert child.exitcode == 0
+        finally:
+            stop.set()
+    assert [one.result(60) for one in running] == [None] * 3
+
+
+def _load_all(registry: Registry) -> None:
+    right = all(registry.load(f"thing:{number}") == noise(600_000, number) for number in range(4))
+    os._exit(0 if right else 1)
 
 
 # never stale, never mixed

@@ -201,7 +201,7 @@ def test_a_disk_that_refuses_fails_no_call(
     def refuse(*_: object, **__: object) -> int:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(shelves.os, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     shelf.write(NAME, b"x")
     assert shelf.read(NAME) is None
     assert shelf.read(OTHER) == b"there"
@@ -217,9 +217,9 @@ def test_after_a_refusal_the_disk_is_left_alone_for_a_while(
         asked.append(path)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(shelves.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     with monkeypatch.context() as patch:
-        patch.setattr(shelves.os, "open", refuse)
+        patch.setattr(os, "open", refuse)
         for _ in range(10):
             shelf.write(NAME, b"x")
         assert len(asked) == 1
@@ -239,7 +239,7 @@ def test_a_copy_that_somebody_reads_on_windows_is_there_already(
     def refuse(*_: object) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr(shelves.os, "replace", refuse)
+    monkeypatch.setattr(os, "replace", refuse)
     shelf.write(NAME, b"x")
     assert shelf.read(NAME) == b"x"
     assert not caplog.records

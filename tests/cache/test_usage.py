@@ -271,6 +271,6 @@ def test_what_cannot_be_cleared_is_an_error(tmp_path: Path, monkeypatch: pytest.
     def refuse(path: str) -> None:
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(usage.os, "unlink", refuse)
+    monkeypatch.setattr(os, "unlink", refuse)
     with pytest.raises(StoragePermissionError, match="cache"):
         cache.clear()
