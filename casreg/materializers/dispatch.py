@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from casreg.materializers.classes import ClassTable
     from casreg.materializers.table import MaterializerTable
 
+_EXTRAS: Final = {
+    **{
+        name: name
+        for name in ("numpy", "scipy", "sklearn", "pandas", "polars", "safetensors", "torch", "pydantic")
+    },
+    "pyarrow": "arrow",
+    "PIL": "image",
+}
+"""Which extra of casreg brings a library."""
 _CODE: Final = (type, FunctionType, MethodType, BuiltinFunctionType)
 
 

@@ -10,7 +10,7 @@ from casreg.materializers.numpy_array import is_array, read_array
 from casreg.materializers.subfolder import paths_below
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from casreg.materializers.base import JSON, InFolder
     from casreg.materializers.npy import Array
@@ -31,14 +31,19 @@ class Decoder:
         folder: Where arrays and long byte strings are.
     """
 
-    def __init__(self, folder: InFolder, path: str, root: type | None, find: FindDecoder) -> None:
-        """`root` is the class of the outermost registered value; `find` gives the function for a tag, or raises."""
+    def __init__(
+        self, folder: InFolder, others: Collection[str], root: type | None, find: FindDecoder
+    ) -> None:
+        """`root` is the class of the outermost registered value; `find` gives the function for a tag, or raises.
+
+        `others` are the files that nothing in the tree refers to, the JSON itself among them.
+        """
         self.folder = folder
         self._find = find
         self._root = root
         self._shared: list[object] = []
         self._said: set[str] = set()
-        self._unread = {other for other in folder.paths if other != path}
+        self._unread = set(folder.paths) - set(others)
         self._taken: set[str] = set()
 
     def decode(self, node: JSON) -> object:

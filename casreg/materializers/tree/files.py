@@ -13,6 +13,8 @@ from casreg.materializers.tree.encode import Encoder
 from casreg.materializers.tree.kinds import decoder_for, encoder_for
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from casreg.materializers.base import InFolder, OutFolder
 
 
@@ -37,8 +39,10 @@ def dump(value: object, folder: OutFolder, path: str) -> None:
     folder.add(path, text.encode("utf-8"))
 
 
-def load(folder: InFolder, path: str, root: type | None) -> object:
+def load(folder: InFolder, path: str, root: type | None, others: Collection[str] = ()) -> object:
     """Read the value that `dump` wrote to the JSON file `path`; `root` is the class of the outermost one, if given.
+
+    `others` are files that the caller reads by itself: the tree does not refer to them.
 
     Raises:
         MaterializationError: The files are not what `dump` writes.
@@ -49,7 +53,7 @@ def load(folder: InFolder, path: str, root: type | None) -> object:
         raise MaterializationError(f"the version should have the file {path!r}")
     try:
         node = orjson.loads(folder.read(path))
-        decoder = Decoder(folder, path, root, decoder_for)
+        decoder = Decoder(folder, {path, *others}, root, decoder_for)
         value = decoder.decode(node)
     except orjson.JSONDecodeError as err:
         raise MaterializationError(f"the stored {path} is not JSON: {err}") from err
