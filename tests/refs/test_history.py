@@ -11,6 +11,7 @@ from casreg.exceptions import (
     InvalidVersionError,
     ObjectNotFoundError,
     VersionConflictError,
+    VersionProtectedError,
 )
 from casreg.refs.entries import Record, Tombstone
 from casreg.versions import parse_selector
@@ -241,3 +242,29 @@ def test_impossible_tags_are_refused() -> None:
         history.with_tag("prod", v("2.0.0"))
     with pytest.raises(ObjectNotFoundError, match=f"{NAME} has no tag 'prod'"):
         history.without_tag("prod")
+
+
+def test_a_protected_version_stays() -> None:
+    """Whatever deletes or replaces a protected version raises, and what says something about it does not."""
+    history = history_of("1.0.0", "1.1.0").with_protection(v("1.0.0"), protected=True)
+    for change in (
+        lambda: history.without_version(v("1.0.0"), LATER),
+        lambda: history.with_version(v("1.0.0"), entry_of("other")),
+        lambda: history.check_unprotected(v("1.0.0")),
+    ):
+        with pytest.raises(VersionProtectedError, match=r"@1\.0\.0 is protected.*unprotect"):
+            change()
+    noted = history.with_notes(v("1.0.0"), {"a": 1}).with_tag("prod", v("1.0.0"))
+    entry = noted.entry(v("1.0.0"))
+    assert entry is not None
+    assert entry.protected
+    assert history.without_version(v("1.1.0"), LATER).latest() is not None
+    free = noted.with_protection(v("1.0.0"), protected=False)
+    assert free.without_version(v("1.0.0"), LATER).entry(v("1.0.0")) is None
+    assert history.check_unprotected(v("3.0.0")) is None
+
+
+def test_protecting_what_does_not_live() -> None:
+    """There is nothing to protect."""
+    with pytest.raises(ObjectNotFoundError):
+        history_of("1.0.0").with_protection(v("2.0.0"), protected=True)

@@ -183,7 +183,9 @@ def test_update(filled: Registry) -> None:
     filled.update({"c": 4, "d@2.0.0": 5})
     filled.update([("e", 6), ("e", 7)], f=8)
     filled.update(g=9)
+    filled.update({"h@2.0.0": 1, "h": 2})
     filled.update()
+    assert filled.list_versions("h") == ["2.0.0", "2.0.1"]
     assert filled.list_versions("c") == ["1.0.0", "1.0.1"]
     assert [filled[key] for key in ("c", "d@2.0.0", "e@1.0.0", "e", "f", "g")] == [4, 5, 6, 7, 8, 9]
 

@@ -43,6 +43,16 @@ def test_nothing_changes(registry: Registry, backend: Backend, attempt: Callable
     assert {key: data for key, data in snapshot(backend).items() if key.startswith("refs/")} == before
 
 
+def test_a_refused_overwrite_stores_nothing(registry: Registry, backend: Backend) -> None:
+    """What is refused has not even left a manifest."""
+    registry.save("thing", "first")
+    registry.protect("thing")
+    before = snapshot(backend)
+    with pytest.raises(VersionProtectedError):
+        Registry(backend, mutable=True).save("thing@1.0.0", "other")
+    assert snapshot(backend) == before
+
+
 def test_what_may_still_change(registry: Registry, backend: Backend) -> None:
     """Tags, notes, new versions, other versions, and saving the same again."""
     registry.save("thing", 1)
