@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from blake3 import blake3
 
-from casreg.cache.usage import Usage
+from casreg.cache.usage import Usage, make_root
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -93,7 +93,7 @@ class Shelf:
         try:
             fd = os.open(beside, _NEW, 0o666)
         except FileNotFoundError:
-            os.makedirs(f"{self._root}/new", exist_ok=True)
+            make_root(self._root)  # somebody has removed it this moment
             fd = os.open(beside, _NEW, 0o666)
         try:
             with open(fd, "wb", buffering=0) as file:
@@ -111,7 +111,8 @@ class Shelf:
         try:
             os.replace(beside, path)
         except FileNotFoundError:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with suppress(FileExistsError):
+                os.mkdir(os.path.dirname(path))
             os.replace(beside, path)
         except PermissionError:
             # Windows replaces no file that somebody reads: then the copy is there already.

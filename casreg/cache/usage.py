@@ -94,7 +94,7 @@ class Usage:
         try:
             fd = os.open(path, flags, 0o666)
         except FileNotFoundError:
-            _make_root(self._root)
+            make_root(self._root)
             fd = os.open(path, flags, 0o666)
         try:
             os.write(fd, b"\0" * units)
@@ -153,7 +153,12 @@ def _units(size: int) -> int:
     return -(-size // UNIT)
 
 
-def _make_root(root: str) -> None:
+def make_root(root: str) -> None:
+    """Make the folder of a cache, and what has to be in it.
+
+    Raises:
+        OSError: It cannot be made.
+    """
     parent = os.path.dirname(root)
     if not os.path.isdir(parent):
         # What is in it may be private, wherever the folder was asked for.
