@@ -71,7 +71,7 @@ class PilImage:
         return image
 
 
-def _plain(obj: object) -> Image.Image:
+def _plain(obj: Any) -> Image.Image:
     """A copy of `obj`, loaded, of the class that comes back.
 
     Raises:

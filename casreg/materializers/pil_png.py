@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from casreg.exceptions import MaterializationError
 
@@ -160,16 +160,16 @@ def _paeth(pixels: Array, first: int, stop: int, pixel: int) -> Array:
     return difference
 
 
-def _transparency(mode: str, value: object, colours: int) -> bytes:
+def _transparency(mode: str, value: Any, colours: int) -> bytes:
     """What of `info` PNG can say; empty if it cannot."""
     if mode == "P" and type(value) is bytes:
         return value[:colours]
-    one = type(value) is int and 0 <= cast("int", value) < 1 << 16
+    one = type(value) is int and 0 <= value < 1 << 16
     if mode == "P" and one:
-        return (b"\xff" * cast("int", value) + b"\0")[:colours]
+        return bytes(b"\xff" * value + b"\0")[:colours]
     if mode in ("1", "L", "I;16") and one:
         return struct.pack(">H", value)
     three = mode == "RGB" and type(value) is tuple and len(value) == 3
-    if three and all(type(n) is int and 0 <= n < 1 << 16 for n in cast("Any", value)):
-        return struct.pack(">HHH", *cast("Any", value))
+    if three and all(type(n) is int and 0 <= n < 1 << 16 for n in value):
+        return struct.pack(">HHH", *value)
     return b""

@@ -98,7 +98,7 @@ def _versions(state: Any) -> dict[str, JSON] | None:
         raise NoMaterializerError(
             f"the attributes {sorted(attributes)} of this OrderedDict would be lost; save `dict(it)` without them"
         )
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _is_plain(value: object) -> bool:

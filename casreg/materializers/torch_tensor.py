@@ -32,7 +32,7 @@ class TorchTensor:
         why = refusal(obj)
         if why is not None:
             raise NoMaterializerError(why)
-        add_tensors(folder, FILE, {NAME: obj})  # type: ignore[dict-item]  # `refusal` saw to it
+        add_tensors(folder, FILE, {NAME: obj})
 
     def load(self, folder: InFolder, cls: type | None) -> torch.Tensor:  # noqa: ARG002 - the protocol's signature
         """See `Materializer.load`."""

@@ -87,7 +87,7 @@ class Notes:
 _NOTHING: Final = Notes()
 
 
-def refusal(value: object) -> str | None:
+def refusal(value: Any) -> str | None:
     """Why a tensor cannot be stored, with the way out; None if it can."""
     import torch  # heavy
 

@@ -40,7 +40,7 @@ def test_what_is_written_is_read(shapes: dict[str, tuple[str, list[int]]], metad
     found = read_header(memoryview(data))
     assert list(found.slots.items()) == list(slots.items())
     assert (found.metadata, found.size) == (metadata, len(start))
-    by_library = dict(safetensors.deserialize(data))
+    by_library = dict(safetensors.deserialize(data))  # type: ignore[no-untyped-call]
     assert {name: (one["dtype"], tuple(one["shape"])) for name, one in by_library.items()} == {
         name: (slot.dtype, slot.shape) for name, slot in slots.items()
     }
