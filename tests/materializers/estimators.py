@@ -57,7 +57,11 @@ MIXED = np.array([["red", 1], ["blue", 2], ["red", 3], ["green", 2]] * 8, dtype=
 TEXTS = ["good movie", "bad movie", "good plot bad end", "fine"] * 4
 CODED = np.column_stack([np.arange(len(X)) % 5, X[:, 1:]])
 
-METHODS = ("predict", "predict_proba", "transform", "decision_function", "score_samples", "kneighbors")
+METHODS = (
+    *("predict", "predict_proba", "transform", "decision_function", "score_samples", "kneighbors"),
+    *("mahalanobis", "dbscan_clustering", "apply"),
+)
+RESULTS = ("labels_", "row_labels_", "embedding_", "covariance_", "children_", "reachability_", "best_score_")
 
 
 @functools.cache
@@ -150,11 +154,14 @@ def others() -> list[tuple[Any, Any]]:
 
 
 def answers(model: Any, data: Any) -> list[Any]:
-    """What a model says about data, by every method that it has."""
-    found = []
+    """What a model says about data, by every method that it has, and what it found in its own."""
+    found = [np.asarray(getattr(model, name)) for name in RESULTS if hasattr(model, name)]
     for name in METHODS:
         if data is not None and hasattr(model, name):
-            answer = getattr(model, name)(data)
+            try:
+                answer = getattr(model, name)(data)
+            except ValueError as err:  # of methods that are there and do not work with these settings
+                answer = np.array(str(err))
             found.append(answer.toarray() if hasattr(answer, "toarray") else answer)
     return found
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from casreg.exceptions import CasregError, MaterializationError
 from casreg.materializers.classes import dotted
-from casreg.materializers.tree.objects import checks_data, checks_trees
+from casreg.materializers.tree.objects import checks_data, checks_more, checks_trees
 from casreg.materializers.tree.objects.require import require
 
 if TYPE_CHECKING:
@@ -18,13 +18,16 @@ if TYPE_CHECKING:
 
 _TREES: Final = "DecisionTreeClassifier DecisionTreeRegressor ExtraTreeClassifier ExtraTreeRegressor"
 _FORESTS: Final = (
-    "RandomForestClassifier RandomForestRegressor ExtraTreesClassifier ExtraTreesRegressor IsolationForest"
+    "RandomForestClassifier RandomForestRegressor ExtraTreesClassifier ExtraTreesRegressor IsolationForest "
+    "RandomTreesEmbedding"
 )
 _SVM: Final = "SVC SVR NuSVC NuSVR OneClassSVM"
 _NEIGHBORS: Final = (
     "KNeighborsClassifier KNeighborsRegressor RadiusNeighborsClassifier RadiusNeighborsRegressor NearestNeighbors "
-    "LocalOutlierFactor"
+    "LocalOutlierFactor KNeighborsTransformer RadiusNeighborsTransformer"
 )
+_GRADIENT: Final = "SGDClassifier SGDRegressor SGDOneClassSVM Perceptron PassiveAggressiveClassifier PassiveAggressiveRegressor"
+_COORDINATE: Final = "Lasso LassoCV ElasticNet ElasticNetCV MultiTaskLasso MultiTaskLassoCV MultiTaskElasticNet MultiTaskElasticNetCV"
 
 _CHECKS: Final[dict[str, Callable[[Any], None]]] = {
     **dict.fromkeys(_TREES.split(), checks_trees.single),
@@ -37,7 +40,14 @@ _CHECKS: Final[dict[str, Callable[[Any], None]]] = {
     **dict.fromkeys(_NEIGHBORS.split(), checks_data.neighbors),
     "KMeans": checks_data.centers,
     "MiniBatchKMeans": checks_data.centers,
+    "BisectingKMeans": checks_more.bisecting,
+    "HDBSCAN": checks_more.linkage,
     "NMF": checks_data.factors,
+    "MiniBatchNMF": checks_data.factors,
+    "LatentDirichletAllocation": checks_more.topics,
+    **dict.fromkeys(_GRADIENT.split(), checks_more.gradient_descent),
+    **dict.fromkeys(_COORDINATE.split(), checks_more.coordinate_descent),
+    "PatchExtractor": checks_more.patches,
     "OneHotEncoder": checks_data.one_hot,
     "TargetEncoder": checks_data.target_encoder,
     "CountVectorizer": checks_data.vocabulary,
@@ -46,6 +56,7 @@ _CHECKS: Final[dict[str, Callable[[Any], None]]] = {
     "MultiLabelBinarizer": checks_data.label_cache,
     "Pipeline": checks_data.no_memory,
     "AgglomerativeClustering": checks_data.no_memory,
+    "FeatureAgglomeration": checks_data.no_memory,
 }
 
 

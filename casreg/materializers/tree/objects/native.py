@@ -162,6 +162,46 @@ def decode_index(decoder: Decoder, node: JSON) -> object:
     return _made(getattr(neighbors, name), [data], arguments)
 
 
+def encode_spline(encoder: Encoder, value: Any) -> JSON:
+    """One of scipy's splines: knots, coefficients, degree, what is beyond the knots, axis."""
+    return {
+        "$spline": [
+            encoder.child(value.t, ".t"),
+            encoder.child(value.c, ".c"),
+            int(value.k),
+            value.extrapolate if value.extrapolate == "periodic" else bool(value.extrapolate),
+            int(value.axis),
+        ]
+    }
+
+
+def decode_spline(decoder: Decoder, node: JSON) -> object:
+    """What `encode_spline` tags. The constructor looks at all of it."""
+    from scipy.interpolate import BSpline  # heavy
+
+    knots, coefficients, degree, beyond, axis = decoder.items(node, 5)
+    if type(degree) is not int or type(axis) is not int or not (0 <= degree < 256 and 0 <= axis < 32):
+        decoder.fail("a degree and an axis", node)
+    if beyond != "periodic" and type(beyond) is not bool:
+        decoder.fail("what is beyond the knots", beyond)
+    arrays = [decoder.array(knots), decoder.array(coefficients)]
+    if any(one.dtype.kind != "f" for one in arrays):
+        decoder.fail("floats", node)
+    return _made(BSpline, [*arrays, degree], {"extrapolate": beyond, "axis": axis})
+
+
+def encode_imputation(encoder: Encoder, value: Any) -> JSON:
+    """One step of an IterativeImputer: the feature, those that it is guessed from, the estimator."""
+    return {"$imputation": [encoder.child(item, f".{name}") for name, item in value._asdict().items()]}
+
+
+def decode_imputation(decoder: Decoder, node: JSON) -> object:
+    """What `encode_imputation` tags."""
+    from sklearn.impute._iterative import _ImputerTriplet  # heavy
+
+    return _ImputerTriplet(*(decoder.decode(one) for one in decoder.items(node, 3)))
+
+
 def _made(cls: Any, arguments: list[Any], keywords: dict[str, Any]) -> Any:
     try:
         return cls(*arguments, **keywords)
@@ -173,6 +213,8 @@ BY_NAME: Final[dict[str, Callable[[Encoder, Any], JSON]]] = {
     "sklearn.tree._tree.Tree": tree_nodes.encode,
     "sklearn.neighbors._kd_tree.KDTree": encode_index,
     "sklearn.neighbors._ball_tree.BallTree": encode_index,
+    "scipy.interpolate._bsplines.BSpline": encode_spline,
+    "sklearn.impute._iterative._ImputerTriplet": encode_imputation,
     **{f"{module}.{name}": encode_plain for name, module in _PLAIN.items()},
     **{f"sklearn._loss.loss.{name}": encode_loss for name in _LOSSES},
 }
@@ -182,4 +224,6 @@ DECODERS: Final[dict[str, Callable[[Decoder, JSON], object]]] = {
     "$native": decode_plain,
     "$loss": decode_loss,
     "$index": decode_index,
+    "$spline": decode_spline,
+    "$imputation": decode_imputation,
 }
