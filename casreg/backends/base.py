@@ -10,13 +10,38 @@ Keys are relative POSIX paths of ASCII characters (see `casreg.keys`), at most 1
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NewType, Protocol
+from typing import TYPE_CHECKING, Final, NewType, Protocol
+
+from casreg.exceptions import InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from typing_extensions import Buffer
+
+_USER: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://[^/?#]*@")
+_SECRET: Final = re.compile(r"(?<=://).*@|[?#].*", re.DOTALL)
+
+
+def shown(place: str) -> str:
+    """A path or URI for messages: without user, password, query and fragment, where people put what is secret."""
+    return _SECRET.sub("…", place) if "://" in place else place
+
+
+def check_open(place: str) -> None:
+    """See that a URI holds no credentials: it stands in messages, logs, listings and pickles.
+
+    Raises:
+        InvalidArgumentError: It has a user or a password.
+    """
+    if _USER.match(place):
+        raise InvalidArgumentError(
+            f"{shown(place)!r} has a user or a password in it: leave them out. Credentials are arguments of a backend, or "
+            "come from where the storage's own tools look for them"
+        )
+
 
 Token = NewType("Token", str)
 """A backend's opaque name for one written state of a key: equal tokens mean the same write or the same bytes."""

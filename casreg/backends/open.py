@@ -7,6 +7,7 @@ import re
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, cast
 
+from casreg.backends.base import check_open, shown
 from casreg.exceptions import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -35,17 +36,19 @@ def open_backend(place: str | os.PathLike[str] | Backend) -> Backend:
         ]
         if missing:
             raise InvalidArgumentError(
-                f"{place!r:.80} is no backend (it has no {', '.join(missing)}); give a path, a URI or a backend"
+                f"a {type(place).__name__} is no backend (it has no {', '.join(missing)}); give a path, a URI or a backend"
             )
         return place
     if not os.fspath(place):
         raise InvalidArgumentError("the path of a registry is empty; name a folder, or None for the default")
     uri = _URI.match(place) if isinstance(place, str) else None
+    if uri:
+        check_open(uri[0])
     scheme = uri[1].lower() if uri else "file"
     if scheme not in _SCHEMES:
         known = ", ".join(f"{known}://" for known in sorted(_SCHEMES))
         raise InvalidArgumentError(
-            f"no storage is known for {place!r}: give a path, or a URI that begins with {known}"
+            f"no storage is known for {shown(str(place))!r}: give a path, or a URI that begins with {known}"
         )
     if scheme == "file" and os.fsdecode(place).lower().endswith(_BUNDLE):
         path = import_module("casreg.backends.local.location").root_of(place)

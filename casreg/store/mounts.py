@@ -38,7 +38,7 @@ class Mount:
         check_location(self.location)
         if not isinstance(self.registry, Registry):
             raise InvalidArgumentError(
-                f"the mount {self.location!r} needs a Registry, not {self.registry!r:.80}: "
+                f"the mount {self.location!r} needs a Registry, not a {type(self.registry).__name__}: "
                 f"Mount({self.location!r}, Registry(...))"
             )
 
@@ -108,7 +108,7 @@ def mounts_of(places: Mapping[str, Place] | Sequence[Mount]) -> list[Mount]:
 def _no_mounts(places: object) -> InvalidArgumentError:
     return InvalidArgumentError(
         f"mounts are a dict of registries by location, as mounts={{'a': registry}}, or a list of Mount values, "
-        f"not {places!r:.80}"
+        f"not a {type(places).__name__}"
     )
 
 

@@ -7,6 +7,7 @@ import re
 import sys
 from typing import Final
 
+from casreg.backends.base import check_open, shown
 from casreg.exceptions import InvalidArgumentError
 
 # Two letters at least: `C:\data` is a path.
@@ -25,8 +26,9 @@ def root_of(uri: str | os.PathLike[str]) -> str:
     text = os.fsdecode(uri)
     scheme = _SCHEME.match(text)
     if scheme:
+        check_open(text)
         if scheme[1].lower() != "file":
-            raise InvalidArgumentError(f"{text!r} is not a folder: give a path or a file:// URI")
+            raise InvalidArgumentError(f"{shown(text)!r} is not a folder: give a path or a file:// URI")
         text = _path_of(text)
     if not text or "\0" in text:
         raise InvalidArgumentError(f"{text!r} is not the path of a folder")
@@ -50,7 +52,7 @@ def _path_of(uri: str) -> str:
     parts = urlsplit(uri)
     path = unquote(parts.path, errors="surrogateescape")
     if parts.query or parts.fragment:
-        raise InvalidArgumentError(f"{uri!r} has a '?' or a '#': write them as %3F and %23")
+        raise InvalidArgumentError(f"{shown(uri)!r} has a '?' or a '#': write them as %3F and %23")
     here = parts.netloc in {"", "localhost"}
     if sys.platform == "win32":
         if _DRIVE.match(path):
