@@ -171,6 +171,11 @@ def _arrow_of(array: Any) -> Any:
         raise NoMaterializerError(f"the values of dtype {array.dtype} do not fit Arrow: {err}") from err
 
 
+def _decode_objects(node: object, column: Any) -> Array:
+    name, missing = field(node, "object", "missing")
+    return decode_objects(name, missing, column)
+
+
 def _encode_string(array: Any) -> tuple[object, Any]:
     import pandas as pd  # heavy
     import pyarrow as pa
@@ -301,7 +306,7 @@ _ENCODERS: Final[dict[str, Callable[[Any], tuple[object, Any]]]] = {
 _ELSEWHERE: Final = {"StringDtype": "pandas.core.arrays.string_.StringDtype"}
 
 _DECODERS: Final[dict[str, Callable[[object, Any], Any]]] = {
-    "object": lambda node, column: decode_objects(*field(node, "object", "missing"), column),
+    "object": _decode_objects,
     "string": _decode_string,
     "datetime": _decode_zoned,
     "period": _decode_period,

@@ -42,7 +42,7 @@ class PandasFrame:
     id: ClassVar[str] = "pandas.frame/1"
     types: tuple[type | str, ...] = ("pandas.DataFrame", "pandas.Series", "pandas.Index")
 
-    def save(self, obj: object, folder: OutFolder) -> None:
+    def save(self, obj: Any, folder: OutFolder) -> None:
         """See `Materializer.save`."""
         import pandas as pd  # heavy
 

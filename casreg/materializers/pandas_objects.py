@@ -68,7 +68,7 @@ def encode_objects(values: Array) -> tuple[JSON, Any]:
     items = values.tolist()
     missing, name = _kind_of(items)
     kind = _KINDS[name]
-    mask = None
+    codes = mask = None
     which: JSON = None
     if missing:
         codes = np.fromiter((_missing(item, missing) for item in items), np.int8, len(items))
@@ -90,7 +90,7 @@ def encode_objects(values: Array) -> tuple[JSON, Any]:
         raise NoMaterializerError(
             f"it holds values of {name} that do not fit Arrow ({err}); save text"
         ) from err
-    if which == MIXED:
+    if which == MIXED and codes is not None:
         parts = [array, pa.array(codes)]
         array = pa.StructArray.from_arrays(parts, names=["value", "missing"])
     return {"object": name, "missing": which}, array

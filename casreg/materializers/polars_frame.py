@@ -34,7 +34,7 @@ class PolarsFrame:
         "polars.lazyframe.frame.LazyFrame",
     )
 
-    def save(self, obj: object, folder: OutFolder) -> None:
+    def save(self, obj: Any, folder: OutFolder) -> None:
         """See `Materializer.save`."""
         import polars as pl  # heavy
         import pyarrow as pa
@@ -69,15 +69,13 @@ class PolarsFrame:
             case _:
                 raise MaterializationError(f"a polars object is not described as {node!r:.80}")
         table = read_table(folder, DATA) if others else None
-        width = 0 if table is None else table.num_columns
-        if len(dtypes) != width or (table is not None and table.num_rows != height):
+        stored = [] if table is None else list(zip(table.column_names, table.columns, strict=True))
+        if len(dtypes) != len(stored) or (table is not None and table.num_rows != height):
             raise MaterializationError(f"{len(dtypes)} columns of {height} rows are described, not stored")
         with _panics():
             made = [
-                _from_arrow(name, table.column(at), decode_type(dtype))
-                for at, (name, dtype) in enumerate(
-                    zip([] if table is None else table.column_names, dtypes, strict=True)
-                )
+                _from_arrow(name, column, decode_type(dtype))
+                for (name, column), dtype in zip(stored, dtypes, strict=True)
             ]
             if kind == "frame":
                 columns = {one.name: one for one in made}  # a list would rename a column without a name

@@ -231,7 +231,7 @@ def test_a_changed_row_changes_its_batch_only() -> None:
     assert before[-tail:-1000] in after
 
 
-class Mine(pa.ExtensionType):
+class Mine(pa.ExtensionType):  # type: ignore[misc] # pyarrow is not typed
     """A type of the user's own, which would run code of theirs when it is read."""
 
     ran = 0

@@ -174,6 +174,13 @@ def test_arrays_that_point_elsewhere_are_refused(name: str, file: int, change: A
         load_object(PythonJson(), changed(folder, f"parts/{file}.npy", change))
 
 
+def test_pointers_of_an_empty_matrix_are_checked_too() -> None:
+    """scipy looks at none of them if the last one is 0, and follows them all."""
+    folder = save(sparse.csr_array((3, 4)))
+    with pytest.raises(MaterializationError, match="pointers"):
+        load_object(PythonJson(), changed(folder, "parts/2.npy", put(1, -(2**30))))
+
+
 @pytest.mark.parametrize(
     ("at", "value"),
     [
@@ -210,7 +217,7 @@ def test_what_is_said_to_be_without_duplicates_has_none() -> None:
 def test_what_would_not_come_back_is_refused() -> None:
     """Types of indices that scipy's compiled code has not, diagonals of nothing, objects, subclasses."""
 
-    class Mine(sparse.csr_array):
+    class Mine(sparse.csr_array):  # type: ignore[misc] # scipy is not typed
         pass
 
     narrow, mixed = sparse.csr_matrix(DENSE), sparse.csr_matrix(DENSE)
