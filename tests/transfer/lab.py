@@ -10,7 +10,7 @@ from casreg.exceptions import NotFound
 from casreg.keys import MARKER, PACKS
 from casreg.listing import ref_names
 from casreg.marker import PROBE_OK, Probe, dump_marker, parse_marker
-from casreg.packs import HEADER, TRAILER, PackRef, iterate_frames, read_trailer
+from casreg.packs import HEADER, RECORD, TRAILER, iterate_frames, read_trailer
 from casreg.repository import Repository
 from casreg.verify import check_packs, survey
 
@@ -84,10 +84,8 @@ def frames_of(backend: Backend) -> dict[bytes, tuple[int, bytes]]:
     found: dict[bytes, tuple[int, bytes]] = {}
     for info in backend.list(PACKS):
         data = backend.get(info.key).data
-        _, table_digest = read_trailer(data[-TRAILER.size :], info.key)
-        count = read_trailer(data[-TRAILER.size :], info.key)[0]
-        pack = PackRef(info.key.rpartition("/")[2], len(data), 48 * count, table_digest)
-        end = len(data) - TRAILER.size - pack.table_size
+        count, _ = read_trailer(data[-TRAILER.size :], info.key)
+        end = len(data) - TRAILER.size - RECORD.size * count
         for frame in iterate_frames(memoryview(data)[HEADER.size : end], info.key):
             assert frame.digest not in found
             found[frame.digest] = frame.codec, bytes(frame.stored)

@@ -26,6 +26,8 @@ from registry.lab import noise, snapshot
 from transfer.lab import check, entry_of, place_of, view
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from casreg.testing.faults import FaultBackend
 
 DATA = noise(100_000)
@@ -178,7 +180,8 @@ def test_one_request_fails(kind: FaultKind) -> None:
 def test_who_changes_the_old_name_meanwhile_is_not_lost(place: MemoryBackend, what: str) -> None:
     """Between the two commits somebody else changes the old name: that goes along too."""
     registry = Registry(place, mutable=True)
-    real, done = renaming._delete, []
+    real = renaming._delete
+    done: list[int] = []
 
     def interrupted(*arguments: Any) -> None:
         if not done:
@@ -200,13 +203,14 @@ def test_who_changes_the_old_name_meanwhile_is_not_lost(place: MemoryBackend, wh
         Registry(place).rename("old", "new")
     assert "old" not in Registry(place).list_objects()
     info = Registry(place).info("new@1.0.0")
-    assert {
+    expected: dict[str, Callable[[], bool]] = {
         "saved": lambda: registry.load("new@5.0.0") == "late",
         "annotated": lambda: info["notes"] == {"n": 1, "late": 1},
         "tagged": lambda: info["tags"] == ["first", "prod"],
         "deleted": lambda: registry.list_versions("new")[1:] == ["1.0.1", "2.0.0-rc.1"],
         "overwritten": lambda: registry.load("new@1.0.0") == "late",
-    }[what]()
+    }
+    assert expected[what]()
     check(place)
 
 
