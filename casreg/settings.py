@@ -35,6 +35,7 @@ MOUNTS: Final = "CASREG_MOUNTS"
 
 _APP: Final = "casreg"
 _CACHE_LIMIT: Final = 10 * 1024**3
+_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _BYTES: Final = re.compile(r"(\d+)\s*(?:([KMGT])(i?)B|B)?", re.ASCII | re.IGNORECASE)
 
 
@@ -42,7 +43,7 @@ def registry_dir() -> Path:
     """The absolute path of the folder of `Registry()`.
 
     Raises:
-        InvalidArgumentError: `CASREG_REGISTRY_DIR` begins with a `~` that stands for no home folder.
+        InvalidArgumentError: `CASREG_REGISTRY_DIR` begins with a `~` that stands for no home folder, or is a URI.
     """
     return _from_environment(REGISTRY_DIR) or platformdirs.user_data_path(_APP, appauthor=False) / "registry"
 
@@ -51,7 +52,7 @@ def store_dir() -> Path:
     """The absolute path of the folder of `Store()`, another one than that of `Registry()`.
 
     Raises:
-        InvalidArgumentError: `CASREG_STORE_DIR` begins with a `~` that stands for no home folder.
+        InvalidArgumentError: `CASREG_STORE_DIR` begins with a `~` that stands for no home folder, or is a URI.
     """
     return _from_environment(STORE_DIR) or platformdirs.user_data_path(_APP, appauthor=False) / "store"
 
@@ -60,7 +61,7 @@ def cache_dir() -> Path:
     """The absolute path of the folder for what can be made again. Anybody may empty it at any time.
 
     Raises:
-        InvalidArgumentError: `CASREG_CACHE_DIR` begins with a `~` that stands for no home folder.
+        InvalidArgumentError: `CASREG_CACHE_DIR` begins with a `~` that stands for no home folder, or is a URI.
     """
     return _from_environment(CACHE_DIR) or platformdirs.user_cache_path(_APP, appauthor=False)
 
@@ -97,7 +98,7 @@ def config_path() -> Path:
     """The absolute path of the configuration file, which need not exist.
 
     Raises:
-        InvalidArgumentError: `CASREG_CONFIG` begins with a `~` that stands for no home folder.
+        InvalidArgumentError: `CASREG_CONFIG` begins with a `~` that stands for no home folder, or is a URI.
     """
     return _from_environment(CONFIG) or platformdirs.user_config_path(_APP, appauthor=False) / "config.toml"
 
@@ -112,6 +113,12 @@ def _from_environment(variable: str) -> Path | None:
     text = os.environ.get(variable)
     if not text:
         return None
+    if _URI.match(
+        text
+    ):  # as a path it would be a folder called `s3:`; it may hold a password, and is not repeated
+        raise InvalidArgumentError(
+            f"{variable} holds a URI, and names a folder: write its path. Another storage is an argument of Registry or Store"
+        )
     try:
         # Made absolute now, so that a later change of the working directory moves nothing.
         return Path(text).expanduser().absolute()

@@ -132,3 +132,13 @@ def test_a_wrong_limit_in_the_environment_names_the_variable(monkeypatch: pytest
     monkeypatch.setenv("CASREG_CACHE_LIMIT", "plenty")
     with pytest.raises(InvalidArgumentError, match="CASREG_CACHE_LIMIT"):
         settings.cache_limit()
+
+
+@each_place
+def test_a_uri_is_no_folder(
+    variable: str, place: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused, and not taken for a folder called `s3:` in the working directory."""
+    monkeypatch.setenv(variable, "s3://bucket/prefix")
+    with pytest.raises(InvalidArgumentError, match=f"{variable} holds a URI"):
+        place()

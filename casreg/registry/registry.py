@@ -610,6 +610,7 @@ class Registry(MutableMapping[str, Any]):
             StorageError: It cannot be read.
         """
         first, second = sides(name, version1, version2)
+        log.debug("difference of %s and %s in %s", first, second, self._backend.location)
         return difference(self._repository, self._load_key(first, None), self._load_key(second, None))
 
     # ------------------------------------------------------------------------------------------ moving versions
