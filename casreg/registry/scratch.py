@@ -32,7 +32,6 @@ class Scratch:
 
     def remove(self) -> None:
         """Remove what this process has made. New folders can be made afterwards."""
-        self._held = None
         while self._ends:
             self._ends.pop()()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import UserDict
 from collections.abc import Hashable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
@@ -219,6 +220,7 @@ def test_equality_is_identity(filled: Registry, backend: Backend) -> None:
     same = Registry(backend)
     assert filled != same
     assert filled != dict(filled)
+    assert filled != UserDict(filled)
     assert filled == filled  # noqa: PLR0124 - that is the promise
     assert isinstance(filled, Hashable)
     assert {filled: 1, same: 2}[filled] == 1

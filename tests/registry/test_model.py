@@ -10,7 +10,7 @@ from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from casreg.backends.memory import MemoryBackend
-from casreg.exceptions import ObjectNotFoundError, VersionConflictError
+from casreg.exceptions import ObjectNotFoundError, VersionConflictError, VersionProtectedError
 from casreg.refs import spill
 from casreg.registry import Registry
 from casreg.versions import Version, next_after, parse_version
@@ -29,6 +29,7 @@ class Living:
 
     value: Any
     notes: dict[str, Any] = field(default_factory=dict)
+    protected: bool = False
 
 
 @dataclass
@@ -50,6 +51,16 @@ class Name:
         while version in self.used:
             version = next_after(version)
         return version
+
+    def latest(self) -> Version | None:
+        """The highest that lives."""
+        return max(self.living, default=None)
+
+    def guarded(self, version: Version, value: Any, *, single: bool) -> bool:
+        """Whether saving `value` there would delete or replace what is protected."""
+        replaced = {version} if version in self.living and self.living[version].value != value else set()
+        gone = set(self.living) - {version} if single else set()
+        return any(self.living[one].protected for one in replaced | gone)
 
     def bury(self, version: Version) -> None:
         """A version dies; its tags go."""
@@ -86,6 +97,10 @@ class Model(RuleBasedStateMachine):
     def save(self, handle: str, name: str, value: Any, tags: list[str]) -> None:
         known = self.known(name)
         version = Version(1, 0, 0) if handle == "single" else known.next()
+        if known.guarded(version, value, single=handle == "single"):
+            with pytest.raises(VersionProtectedError):
+                self.handles[handle].save(name, value, tags=tags)
+            return
         assert self.handles[handle].save(name, value, tags=tags) == str(version)
         self._saved(known, handle, version, value, tags)
 
@@ -97,8 +112,50 @@ class Model(RuleBasedStateMachine):
             with pytest.raises(VersionConflictError, match=version):
                 registry.save(name, value, version=version, tags=tags)
             return
+        if known.guarded(chosen, value, single=handle == "single"):
+            with pytest.raises(VersionProtectedError):
+                registry.save(name, value, version=version, tags=tags)
+            return
         assert registry.save(f"{name}@{version}", value, tags=tags) == version
         self._saved(known, handle, chosen, value, tags)
+
+    @rule(handle=HANDLES, name=NAMES, version=VERSIONS, value=VALUES)
+    def save_unless_there(self, handle: str, name: str, version: str, value: Any) -> None:
+        known, chosen = self.known(name), parse_version(version)
+        registry = self.handles[handle]
+        kept = chosen if chosen in known.living else known.latest() if handle == "single" else None
+        if kept is not None:
+            assert registry.save(name, value, version=version, on_conflict="skip") == str(kept)
+        elif handle != "single" and self._taken(known, chosen, value):
+            with pytest.raises(VersionConflictError, match="was deleted"):
+                registry.save(name, value, version=version, on_conflict="skip")
+        else:
+            assert registry.save(name, value, version=version, on_conflict="skip") == version
+            self._saved(known, handle, chosen, value, [])
+
+    @rule(
+        handle=st.sampled_from(["plain", "mutable"]),
+        name=NAMES,
+        value=VALUES,
+        tags=st.lists(TAGS, max_size=1),
+    )
+    def save_if_changed(self, handle: str, name: str, value: Any, tags: list[str]) -> None:
+        known = self.known(name)
+        latest = known.latest()
+        same = latest is not None and known.living[latest].value == value
+        version = latest if same and latest is not None else known.next()
+        assert self.handles[handle].save(name, value, if_changed=True, tags=tags) == str(version)
+        self._saved(known, handle, version, value, tags)
+
+    @rule(values=st.lists(st.tuples(NAMES, st.sampled_from([1, "two"])), max_size=4))
+    def save_many(self, values: list[tuple[str, Any]]) -> None:
+        expected = []
+        for name, value in values:
+            known = self.known(name)
+            expected.append(str(known.next()))
+            self._saved(known, "plain", known.next(), value, [])
+        result = self.handles["plain"].save([name for name, _ in values], [value for _, value in values])
+        assert list(result) == expected
 
     @staticmethod
     def _taken(known: Name, version: Version, value: Any) -> bool:
@@ -125,6 +182,10 @@ class Model(RuleBasedStateMachine):
             with pytest.raises(ObjectNotFoundError):
                 self.handles[handle].delete(name, version)
             return
+        if known.living[chosen].protected:
+            with pytest.raises(VersionProtectedError):
+                self.handles[handle].delete(name, version)
+            return
         assert self.handles[handle].delete(name, version) == [version]
         known.bury(chosen)
 
@@ -135,9 +196,41 @@ class Model(RuleBasedStateMachine):
             with pytest.raises(ObjectNotFoundError):
                 self.handles[handle].delete(name)
             return
+        if any(living.protected for living in known.living.values()):
+            with pytest.raises(VersionProtectedError):
+                self.handles[handle].delete(name)
+            return
         assert self.handles[handle].delete(name) == [str(one) for one in sorted(known.living)]
         for version in list(known.living):
             known.bury(version)
+
+    @rule(handle=HANDLES, name=NAMES, tag=st.one_of(st.none(), TAGS))
+    def pop(self, handle: str, name: str, tag: str | None) -> None:
+        known = self.known(name)
+        chosen = known.latest() if tag is None else known.tags.get(tag)
+        key = name if tag is None else f"{name}@{tag}"
+        if chosen is None:
+            assert self.handles[handle].pop(key, "nothing") == "nothing"
+            return
+        gone = list(known.living) if tag is None else [chosen]
+        if any(known.living[version].protected for version in gone):
+            with pytest.raises(VersionProtectedError):
+                self.handles[handle].pop(key)
+            return
+        assert self.handles[handle].pop(key) == known.living[chosen].value
+        for version in gone:
+            known.bury(version)
+
+    @rule(handle=HANDLES, name=NAMES, version=VERSIONS, protected=st.booleans())
+    def protect(self, handle: str, name: str, version: str, protected: bool) -> None:
+        known, chosen = self.known(name), parse_version(version)
+        do = self.handles[handle].protect if protected else self.handles[handle].unprotect
+        if chosen not in known.living:
+            with pytest.raises(ObjectNotFoundError):
+                do(name, version)
+            return
+        assert do(name, version) == version
+        known.living[chosen].protected = protected
 
     @rule(handle=HANDLES, name=NAMES, version=VERSIONS)
     def undelete(self, handle: str, name: str, version: str) -> None:
@@ -211,6 +304,40 @@ class Model(RuleBasedStateMachine):
         assert info["version"] == str(meant)
         assert info["tags"] == sorted(tag for tag, target in known.tags.items() if target == meant)
         assert info["notes"] == known.living[meant].notes
+        assert info["protected"] == known.living[meant].protected
+
+    @rule(handle=HANDLES, name=NAMES)
+    def history(self, handle: str, name: str) -> None:
+        known = self.known(name)
+        if not known.used:
+            with pytest.raises(ObjectNotFoundError):
+                self.handles[handle].history(name)
+            return
+        expected = []
+        for version in sorted(known.used, reverse=True):
+            living = version in known.living
+            states = ["live"] if living else []
+            states += [
+                "replaced" if number or living else "deleted"
+                for number, _ in enumerate(known.dead.get(version, []))
+            ]
+            expected += [(str(version), state) for state in states]
+        found = [(row["version"], row["state"]) for row in self.handles[handle].history(name)]
+        assert found == expected
+
+    @rule(handle=HANDLES)
+    def as_a_mapping(self, handle: str) -> None:
+        registry = self.handles[handle]
+        latest = {name: known.latest() for name, known in sorted(self.names.items())}
+        expected = {
+            name: self.names[name].living[version].value
+            for name, version in latest.items()
+            if version is not None
+        }
+        assert dict(registry) == expected
+        assert list(registry) == list(expected)
+        assert list(registry.load(list(expected))) == list(expected.values())
+        assert [row["version"] for row in registry.find()] == [str(latest[name]) for name in expected]
 
     @invariant()
     def lists_agree(self) -> None:
