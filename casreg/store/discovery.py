@@ -218,12 +218,11 @@ class Finder:
         )
 
     def _remember(self, name: str, found: Sequence[Mount]) -> None:
-        if len(found) == 1:
-            if len(self._hints) >= MAX_HINTS:
-                self._hints.clear()
-            self._hints[name] = found[0].location
-        else:
-            self._hints.pop(name, None)
+        if len(found) != 1:
+            return
+        if len(self._hints) >= MAX_HINTS:
+            self._hints.clear()
+        self._hints[name] = found[0].location
 
     def __getstate__(self) -> dict[str, object]:
         return {"_hints": {}}

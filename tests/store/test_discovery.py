@@ -224,6 +224,7 @@ def test_a_listing_is_complete_or_an_error() -> None:
         ) as caught:
             listing()
         assert caught.value.locations == ("far",)
+        assert isinstance(caught.value.__cause__, StorageUnavailableError)
     assert store.list_objects("a") + store.list_objects("b") == ["a/x", "b/y"]
     store.remove_mount("far")
     assert list(store) == ["a/x", "b/y"]

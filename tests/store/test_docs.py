@@ -47,7 +47,7 @@ def test_the_configuration_of_the_page_is_understood(monkeypatch: pytest.MonkeyP
     store = Store()
     places = {
         "archive": "/data/archive",
-        "default": settings.store_dir(),
+        "default": str(settings.store_dir()),
         "scratch": "/scratch/registry",
         "team": "/mnt/team",
     }

@@ -139,6 +139,15 @@ def test_a_folder_that_was_copied_with_other_tools(tmp_path: Path) -> None:
     assert store.list_objects_and_versions() == {"a/x": ["1.0.0"], "b/x": ["1.0.0", "1.0.1"]}
 
 
+def test_a_tag_of_the_target_stays_also_on_the_same_bytes(store: Store) -> None:
+    """A copy within one place shares its files with the original; its tag is its own all the same."""
+    store.copy("a/x@1.0.0", "a/y@0.5.0")
+    store.tag("a/y@0.5.0", "prod")
+    store.move("a/x@1.0.0", "a/y")
+    assert store.info("a/y@0.5.0")["tags"] == ["prod"]
+    assert store.info("a/y@1.0.0")["tags"] == ["best"]
+
+
 def test_a_number_becomes_another(store: Store) -> None:
     """A move within a name changes the number, and the tags go with the version."""
     assert store.move("a/x@1.0.0", "a/x@5.0.0") == "5.0.0"
@@ -272,6 +281,23 @@ def test_an_overwrite_during_a_move_loses_nothing(monkeypatch: pytest.MonkeyPatc
         store.move("a/x", "b/x")
     assert store.load("a/x") == "new"
     assert store.load("b/x") == "old"
+
+
+def test_an_overwrite_of_the_copy_during_a_move_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If other content has taken the place of the copy when it is looked at, the original stays."""
+    b = Registry(MemoryBackend(), mutable=True)
+    store = Store(mounts={"a": holding(x="mine"), "b": b})
+    real = Registry.download
+
+    def meanwhile(self: Registry, *arguments: Any, **options: Any) -> str:
+        done = real(self, *arguments, **options)
+        b.save("x", "theirs", version=done)
+        return done
+
+    monkeypatch.setattr(Registry, "download", meanwhile)
+    with pytest.raises(ObjectChangedError, match="Nothing was deleted"):
+        store.move("a/x", "b/x")
+    assert [store.load("a/x"), store.load("b/x")] == ["mine", "theirs"]
 
 
 @pytest.mark.parametrize("say", [lambda a: a.annotate("x", late=1), lambda a: a.tag("x", "late")])
