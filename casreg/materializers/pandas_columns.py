@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
 
 from casreg.exceptions import MaterializationError, NoMaterializerError
 from casreg.materializers.classes import dotted
@@ -204,8 +206,12 @@ def _decode_string(node: object, column: Any) -> Any:
 def _encode_zoned(array: Any) -> tuple[object, Any]:
     import pyarrow as pa  # heavy
 
-    unit = array.dtype.unit
-    return {"datetime": unit, "zone": array.dtype.tz}, _times(array.asi8, pa.timestamp(unit, "UTC"))
+    unit, zone = array.dtype.unit, array.dtype.tz
+    if type(zone) not in (dt.timezone, ZoneInfo):
+        raise NoMaterializerError(
+            f"the time zone {zone!r} would not come back; convert it with `tz_convert(zoneinfo.ZoneInfo(key))`"
+        )
+    return {"datetime": unit, "zone": zone}, _times(array.asi8, pa.timestamp(unit, "UTC"))
 
 
 def _decode_zoned(node: object, column: Any) -> Any:

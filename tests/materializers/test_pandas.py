@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
+import json
 import uuid
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pytest
+from hypothesis import given, settings, strategies as st
+from hypothesis.extra import pandas as pdst
 from pandas import testing
+from pandas.api.extensions import ExtensionDtype
 
+from casreg.exceptions import MaterializationError, NoMaterializerError
+from casreg.materializers import BUILTIN, ClassTable, MaterializerTable, load_object, materialize
+from casreg.materializers.arrow_file import BATCH_ROWS
 from casreg.materializers.pandas_frame import PandasFrame
+from casreg.registry import Registry
 from casreg.testing.materializer_contract import MaterializerContract
+from casreg.testing.materializer_folders import MemoryInFolder, stored
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 DAYS = pd.date_range("2026-01-01", periods=3, freq="D")
 
@@ -285,3 +300,277 @@ class TestFrames(MaterializerContract):
 
     def equal(self, saved: Any, loaded: Any) -> bool:
         return same(saved, loaded)
+
+
+def save(value: object) -> MemoryInFolder:
+    """The stored files, by the materializer that the table has for the class."""
+    with materialize(value, MaterializerTable(BUILTIN), ClassTable()) as done:
+        assert done.materializer.id == "pandas.frame/1"
+        return stored(done.folder)
+
+
+def back(value: object) -> Any:
+    """What comes back of a value."""
+    return load_object(PandasFrame(), save(value))
+
+
+COLUMN = st.sampled_from(["int8", "uint64", "float32", "float64", "bool", "datetime64[ns]", "object"])
+INDEX = pdst.range_indexes(min_size=0, max_size=5) | pdst.indexes(elements=st.integers(-9, 9), max_size=5)
+
+
+@settings(max_examples=80)
+@given(st.lists(COLUMN, max_size=4), INDEX, st.data())
+def test_any_frame_comes_back(kinds: list[str], index: pd.Index, data: st.DataObject) -> None:
+    """And what came back is stored as the same bytes."""
+    elements = {"object": st.text(max_size=3) | st.none()}
+    columns = [
+        pdst.column(f"c{at}", dtype=kind, elements=elements.get(kind)) for at, kind in enumerate(kinds)
+    ]
+    frame = data.draw(pdst.data_frames(columns, index=st.just(index)))
+    folder = save(frame)
+    loaded = load_object(PandasFrame(), folder)
+    assert same(frame, loaded)
+    assert save(loaded).files == folder.files
+
+
+@given(
+    st.lists(st.sampled_from([None, float("nan"), pd.NA, pd.NaT, "a", ""]) | st.text(max_size=2), max_size=6)
+)
+def test_missing_values_among_objects_are_told_apart(values: list[Any]) -> None:
+    """None, nan, NA and NaT stay what and where they were."""
+    series = pd.Series(values, dtype=object)
+    assert same(series, back(series))
+
+
+@given(
+    st.lists(st.sampled_from(["x", "y", None]), max_size=5),
+    st.lists(st.sampled_from([1, 2, None]), max_size=5),
+)
+def test_any_multiindex_comes_back(words: list[str | None], numbers: list[int | None]) -> None:
+    """Levels, codes and what is missing."""
+    size = min(len(words), len(numbers))
+    index = pd.MultiIndex.from_arrays([words[:size], pd.array(numbers[:size], dtype="Int64")], names=["w", 3])
+    assert same(index, back(index))
+
+
+def test_what_is_loaded_can_be_changed() -> None:
+    """No column stands on memory that is read-only."""
+    frame = pd.concat([texts(), categories(), frames()[1]], axis=1)
+    loaded = back(frame)
+    for at in range(loaded.shape[1]):
+        loaded.iloc[0, at] = loaded.iloc[1, at]
+        series = back(frame.iloc[:, at])
+        series.iloc[0] = series.iloc[1]
+        array = back(frame.iloc[:, at]).array
+        array[0] = array[1]
+
+
+def test_how_it_lies_in_memory_is_no_content() -> None:
+    """A view, a copy and single columns put together give the same bytes."""
+    wide = pd.DataFrame(np.arange(40.0).reshape(10, 4), columns=list("abcd"))
+    view = wide.iloc[::2, [0, 2]].reset_index(drop=True)
+    made = pd.DataFrame({name: pd.Series(wide[name][::2].tolist()) for name in "ac"})
+    assert save(view).files == save(view.copy()).files == save(made).files
+    words = pd.Series([f"w{n % 7}" for n in range(20)] + [None])
+    pieces = pd.concat([words[:3], words[3:]])
+    assert save(words).files == save(pieces).files
+    masked = [pd.arrays.IntegerArray(np.array([1, under]), np.array([False, True])) for under in (5, 7)]
+    assert save(pd.Series(masked[0])).files == save(pd.Series(masked[1])).files
+
+
+def test_more_rows_than_a_batch_come_back() -> None:
+    """Batches are put together again, dictionaries too."""
+    size = 2 * BATCH_ROWS + 5
+    frame = pd.DataFrame(
+        {"n": np.arange(size) % 100, "c": pd.Categorical(["a", "b", None, "a", "c"] * (size // 5 + 1))[:size]}
+    )
+    frame["z"] = frame["n"] * (1 + 1j)
+    frame["i"] = pd.arrays.IntervalArray.from_arrays(frame["n"], frame["n"] + 1)
+    frame["o"] = frame["c"].astype(object)
+    testing.assert_frame_equal(back(frame), frame, check_exact=True)
+
+
+def test_the_file_opens_without_casreg() -> None:
+    """Values, names and categories, by any library that reads Arrow files."""
+    frame = pd.DataFrame({"n": [1, 2], "w": ["x", None], "c": pd.Categorical(["u", "v"]), 5: [True, False]})
+    read = pd.read_feather(io.BytesIO(save(frame).files["data.arrow"]))
+    assert list(read.columns) == ["n", "w", "c", "5"]
+    frame.columns = read.columns
+    testing.assert_frame_equal(read, frame)
+
+
+class Mine(pd.DataFrame):
+    """Somebody's subclass."""
+
+
+class Other(ExtensionDtype):
+    """Somebody's dtype."""
+
+    name = "Int64"
+    type = object
+
+
+ZONE = pd.Timestamp("2026-01-01").tz_localize("dateutil/Europe/Berlin").tz
+HOLIDAYS = pd.offsets.CustomBusinessDay(holidays=["2026-01-01"])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: pd.DataFrame({"a": pd.Series([1, "x"], dtype=object)}), "column 'a'.*int.*str.*allow_pickle"),
+        (lambda: pd.Series([[1], [2]], name="v"), "column 'v'.*list.*ArrowDtype"),
+        (lambda: pd.Series([1, True], dtype=object), "bool.*int"),
+        (lambda: pd.Series([np.str_("a"), "b"], dtype=object), "numpy.str_"),
+        (lambda: pd.Series([1.5, "a"], dtype=object), "float.*str"),
+        (lambda: pd.Series([2**64, None], dtype=object), "int"),
+        (lambda: pd.Series(["\ud800"], dtype=object), "str"),
+        (lambda: pd.Series(["\ud800"], dtype="string[python]"), "string"),
+        (lambda: pd.Series([dt.time(1, tzinfo=dt.UTC)], dtype=object), "zone"),
+        (lambda: pd.Series([dt.timedelta.max], dtype=object), "timedelta"),
+        (lambda: pd.Series([pd.Timestamp("2026"), "x"], dtype=object), "Timestamp"),
+        (lambda: pd.Series(DAYS.tz_localize(ZONE)), "tz_convert"),
+        (lambda: pd.Series(1, index=pd.date_range("2026", periods=3, freq=HOLIDAYS)), "freq = None"),
+        (lambda: pd.Series(np.array([1], ">i4")), "astype"),
+        (lambda: pd.Series(np.array([1], np.longdouble)), "astype"),
+        (lambda: Mine({"a": [1]}), "Mine.*plain"),
+        (lambda: with_attrs({"lock": object()}), "attrs"),
+        (lambda: pd.Series([1], name=pd.Timestamp("2026")), "Timestamp"),
+        (lambda: pd.Index([1, pd.Timestamp("2026")], dtype=object), "Timestamp"),
+        (lambda: pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array([pa.array([bytes(16)], pa.uuid())]))), "extension"),
+    ],
+)  # fmt: skip
+def test_what_would_not_come_back_is_refused(make: Callable[[], object], message: str) -> None:
+    """Before anything is stored, with the column and the way out."""
+    with pytest.raises(NoMaterializerError, match=f"(?s){message}"):
+        save(make())
+
+
+def with_attrs(attrs: dict[str, object]) -> pd.DataFrame:
+    """A frame with these attrs."""
+    frame = pd.DataFrame({"a": [1]})
+    frame.attrs = attrs
+    return frame
+
+
+def test_dtypes_of_others_are_refused() -> None:
+    """Also one that has the name of pandas's own."""
+
+    class Array(type(pd.array([1]))):  # type: ignore[misc] # what pandas's arrays are is not known to mypy
+        @property
+        def dtype(self) -> Other:
+            return Other()
+
+    series = pd.Series([1], dtype="Int64")
+    series.array.__class__ = Array
+    with pytest.raises(NoMaterializerError, match="astype"):
+        save(series)
+
+
+def test_mixed_objects_are_pickled_if_that_is_allowed(tmp_path: Path) -> None:
+    """And refused by a registry that does not allow it, with nothing stored."""
+    frame = pd.DataFrame({"a": [[1], "x"]})
+    closed = Registry(tmp_path / "closed")
+    with pytest.raises(NoMaterializerError, match="allow_pickle"):
+        closed.save("data:mixed", frame)
+    assert closed.list_objects() == []
+    registry = Registry(tmp_path / "open", allow_pickle=True)
+    registry.save("data:mixed", frame)
+    testing.assert_frame_equal(registry.load("data:mixed"), frame)
+
+
+def test_versions_of_a_table_share_what_did_not_change(tmp_path: Path) -> None:
+    """Appended rows are stored, and the rest is there already."""
+    registry = Registry(tmp_path)
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame(
+        {"x": rng.random(600_000), "y": rng.random(600_000), "w": [f"{n:x}" for n in range(600_000)]}
+    )
+    registry.save("data:raw", rows[:590_000])
+    before = sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file())
+    registry.save("data:raw", rows)
+    added = sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file()) - before
+    assert added < before / 10
+    testing.assert_frame_equal(registry.load("data:raw"), rows)
+
+
+def changed(folder: MemoryInFolder, change: Callable[[Any], object]) -> MemoryInFolder:
+    """A copy with another description."""
+    node = json.loads(folder.files["frame.json"])
+    change(node)
+    return MemoryInFolder({**folder.files, "frame.json": json.dumps(node).encode()})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda node: node.update(kind="panel"),
+        lambda node: node.update(kind="series"),
+        lambda node: node.update(dtypes=None),
+        lambda node: node["dtypes"].pop(),
+        lambda node: node["dtypes"].append("int64"),
+        lambda node: node["dtypes"].__setitem__(0, "float64"),
+        lambda node: node["dtypes"].__setitem__(0, "category"),
+        lambda node: node["dtypes"].__setitem__(0, {"eval": "1"}),
+        lambda node: node["dtypes"].__setitem__(0, {}),
+        lambda node: node["dtypes"].__setitem__(0, {"period": "no frequency"}),
+        lambda node: node["dtypes"].__setitem__(0, {"object": "str", "missing": None}),
+        lambda node: node["dtypes"].__setitem__(1, {"object": "Decimal", "missing": "None"}),
+        lambda node: node["dtypes"].__setitem__(1, {"object": "str", "missing": "zero"}),
+        lambda node: node["dtypes"].__setitem__(1, {"object": "str", "missing": None}),
+        lambda node: node["dtypes"].__setitem__(1, {"string": "file", "missing": "nan"}),
+        lambda node: node["dtypes"].__setitem__(2, {"codes": {"range": [0, 1, 1], "name": None}, "ordered": False}),
+        lambda node: node["dtypes"][2].update(ordered="yes"),
+        lambda node: node["columns"]["labels"].pop(),
+        lambda node: node["columns"].update(labels=None),
+        lambda node: node["columns"].update(labels=["a", "b", 3]),
+        lambda node: node["columns"].update(name=[1]),
+        lambda node: node["index"].update(range=[0, 3]),
+        lambda node: node["index"].update(range=[0, 4, 1]),
+        lambda node: node["index"].update(range=[0, 3, 0]),
+        lambda node: node.update(index={"values": "int64", "freq": None, "name": None}),
+        lambda node: node.update(index={"levels": [], "names": [], "sortorder": None}),
+        lambda node: node.update(attrs=None),
+        lambda node: node.update(flags={}),
+        lambda node: node.update(more=1),
+    ],
+)  # fmt: skip
+def test_a_description_that_does_not_fit_is_refused(change: Callable[[Any], object]) -> None:
+    """It must say exactly what is stored, in words of a closed list."""
+    folder = save(
+        pd.DataFrame({"n": [1, 2, 3], "w": ["x", None, "z"], "c": pd.Categorical(["u", "v", None])})
+    )
+    assert load_object(PandasFrame(), changed(folder, lambda node: node)).shape == (3, 3)  # type: ignore[attr-defined]
+    with pytest.raises(MaterializationError):
+        load_object(PandasFrame(), changed(folder, change))
+
+
+def test_a_frequency_that_does_not_fit_is_refused() -> None:
+    """Pandas would compute with it."""
+    folder = save(pd.Series([1, 2, 3], index=DAYS))
+    with pytest.raises(MaterializationError, match="freq"):
+        load_object(PandasFrame(), changed(folder, lambda node: node["index"].update(freq="W")))
+
+
+@pytest.mark.parametrize("missing", ["pandas", "pyarrow"])
+def test_a_missing_library_is_named_with_its_extra(missing: str, fresh_python: Any, tmp_path: Path) -> None:
+    """Whoever loads a frame where pandas is not installed learns what to install."""
+    Registry(tmp_path).save("data:raw", pd.DataFrame({"a": [1]}))
+    out = fresh_python(
+        """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == sys.argv[1]:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+from casreg import MaterializationError, Registry
+try:
+    Registry(sys.argv[2]).load("data:raw")
+except MaterializationError as err:
+    print(err)
+""",
+        missing,
+        str(tmp_path),
+    )
+    extra = {"pandas": "pandas", "pyarrow": "arrow"}[missing]
+    assert f'pip install "casreg[{extra}]"' in out
