@@ -16,7 +16,7 @@ from casreg.exceptions import (
     VersionProtectedError,
 )
 from casreg.keys import is_data_key, manifest_key
-from casreg.packs import key_of
+from casreg.packs import FRAME, iterate_frames, key_of
 from casreg.registry import Registry
 from casreg.repository import Repository, proving
 from casreg.repository.committing import Terms
@@ -33,6 +33,7 @@ from transfer.lab import check, entry_of, frames_of, is_untouched, view
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from casreg.model import Manifest, Run
     from casreg.progress import Progress
     from casreg.refs import Entry
     from casreg.repository.committing import Saved
@@ -371,6 +372,12 @@ def test_a_payload_that_is_not_the_files_is_refused() -> None:
     assert Registry(target).list_objects() == []
 
 
+def _last_frame(source: MemoryBackend, manifest: Manifest, run: Run) -> int:
+    """Bytes of the last frame of a run."""
+    data = source.get(key_of(manifest.placement.packs[run.pack]), run.offset, run.offset + run.length).data
+    return FRAME.size + len(list(iterate_frames(memoryview(data), "run"))[-1].stored)
+
+
 def replace_manifest(backend: MemoryBackend, name: str, entry: Entry, data: bytes) -> None:
     """Let a version have another manifest."""
     repository = Repository(backend)
@@ -385,7 +392,7 @@ def replace_manifest(backend: MemoryBackend, name: str, entry: Entry, data: byte
     )
 
 
-@pytest.mark.parametrize("change", ["short", "shifted", "cut", "fewer", "none"])
+@pytest.mark.parametrize("change", ["short", "shifted", "cut", "fewer", "frame", "none"])
 def test_runs_that_lead_elsewhere_are_refused(source: MemoryBackend, change: str) -> None:
     """A placement that has too few chunks, begins elsewhere or ends too early gives an error, and never other bytes."""
     entry = entry_of(source, "big", "1.0.0")
@@ -396,6 +403,7 @@ def test_runs_that_lead_elsewhere_are_refused(source: MemoryBackend, change: str
         "shifted": (run._replace(offset=run.offset + 1), *rest),
         "cut": (run._replace(length=run.length - 1), *rest),
         "fewer": (run._replace(chunks=run.chunks - 1), *rest),
+        "frame": (run._replace(length=run.length - _last_frame(source, manifest, run)), *rest),
         "none": (),
     }[change]
     placement = replace(manifest.placement, runs={**manifest.placement.runs, "data": runs})
