@@ -70,6 +70,10 @@ class FileStream(io.RawIOBase):
             NotFound: A pack is gone.
         """
         super().__init__()
+        # First what `close` needs, which Python calls also if the rest of this fails.
+        self._held: OrderedDict[int, memoryview] = OrderedDict()
+        self._ahead: deque[tuple[_Piece, Future[list[Buffer]]]] = deque()
+        self._threads: tuple[int, Threads] | None = None
         entry, firsts = reader.place(path)
         self._size = entry.stream.size
         self._first = firsts[0]
@@ -77,11 +81,8 @@ class FileStream(io.RawIOBase):
         self._chunks = chunks_of(entry.stream, "data", firsts, self._excerpts, manifest_key(manifest.digest))
         self._position = 0
         self._lock = threading.Lock()
-        self._held: OrderedDict[int, memoryview] = OrderedDict()
         self._next = -1  # the chunk after those that were fetched last
         self._streak = 0  # how many fetches followed each other
-        self._ahead: deque[tuple[_Piece, Future[list[Buffer]]]] = deque()
-        self._threads: tuple[int, Threads] | None = None
 
     def readable(self) -> bool:
         """Yes."""
@@ -143,7 +144,7 @@ class FileStream(io.RawIOBase):
                 view[done : done + step] = data[begin : begin + step]
                 done += step
                 self._position += step
-            return max(done, 0)
+            return done
 
     def readall(self) -> bytes:
         """All from the position to the end. Errors as `readinto`."""
@@ -184,10 +185,8 @@ class FileStream(io.RawIOBase):
 
     def _awaited(self, number: int) -> tuple[_Piece, list[Buffer]] | None:
         """The piece with chunk `number`, if it was asked for ahead. Pieces before it are not wanted any more."""
-        if (
-            self._threads is not None and self._threads[0] != os.getpid()
-        ):  # a fork has no threads of its parent
-            self._threads = None
+        if self._threads is not None and self._threads[0] != os.getpid():
+            self._threads = None  # those of the parent are not in a forked child
             self._ahead.clear()
         while self._ahead:
             piece, future = self._ahead.popleft()
