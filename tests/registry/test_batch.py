@@ -86,6 +86,8 @@ def test_raise_errors(registry: Registry) -> None:
         result.raise_errors()
     assert caught.value.exceptions == result.errors
     assert all(isinstance(err, ObjectNotFoundError) for err in result.errors)
+    with pytest.raises(ExceptionGroup, match=r"2 of 2 failed: b@1\.0\.0, c@2"):
+        registry.load(["b", "c"], version=["1.0.0", "2"]).raise_errors()
 
 
 @pytest.mark.parametrize("call", ["save", "load", "delete"])

@@ -41,6 +41,15 @@ def test_skip_keeps_what_there_is(registry: Registry, backend: Backend) -> None:
     assert registry.info("thing@1.0.0")["tags"] == ["prod"]
 
 
+def test_skip_of_the_same_content(registry: Registry) -> None:
+    """What is there with this very content is the version that was to be saved: it takes notes and tags."""
+    registry.save("thing@1.0.0", 1)
+    assert registry.save("thing@1.0.0", 1, on_conflict="skip", notes={"a": 1}) == "1.0.0"
+    assert registry.save("thing@1.0.0", 1, on_conflict="skip", tags=["prod"]) == "1.0.0"
+    info = registry.info("thing")
+    assert (info["notes"], info["tags"]) == ({"a": 1}, ["prod"])
+
+
 def test_skip_costs_one_read() -> None:
     """What is skipped is not even looked at, however large it is: one request, for the ref."""
     backend = RecordingBackend(MemoryBackend())
