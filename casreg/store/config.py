@@ -44,7 +44,6 @@ DEFAULT_LOCATION: Final = "default"
 _FIELDS: Final = ("default_location", "mounts")
 _SWITCHES: Final = ("read_only", "mutable", "version_objects", "allow_underscore", "cache")
 _OPTIONS: Final = ("backend", *_SWITCHES)
-_USERINFO: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://[^/]*@")
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|~")
 
 
@@ -167,11 +166,6 @@ def _of_environment(text: str | None) -> Iterable[tuple[str, str, str]]:
 
 
 def _mount(location: str, entry: _Entry) -> Mount:
-    if _USERINFO.match(entry.backend):
-        raise ConfigError(
-            f"{entry.origin}: the backend has a user or a password in it; leave them out, credentials come from "
-            "where the storage's own tools look for them"
-        )
     switches: dict[str, Any] = dict(entry.switches)
     read_only = switches.pop("read_only", False)
     try:

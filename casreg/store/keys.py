@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+from casreg.backends.base import shown
 from casreg.exceptions import InvalidArgumentError, StoreKeyFormatError
 from casreg.names import check_name
 
@@ -48,8 +49,10 @@ def check_location(location: object) -> str:
     Raises:
         InvalidArgumentError: It cannot be a location.
     """
-    if not isinstance(location, str) or not _LOCATION.fullmatch(location):
-        raise InvalidArgumentError(f"{location!r:.80} cannot be the location of a mount: {_RULE}")
+    if not isinstance(location, str):
+        raise InvalidArgumentError(f"a {type(location).__name__} cannot be the location of a mount: {_RULE}")
+    if not _LOCATION.fullmatch(location):
+        raise InvalidArgumentError(f"{_shown(location)} cannot be the location of a mount: {_RULE}")
     return str.__str__(location)
 
 
@@ -63,7 +66,7 @@ def parse_key(key: str) -> StoreKey:
     text = _checked(key)
     location, name, version = _parts(text)
     if not name:
-        raise StoreKeyFormatError(f"{text!r:.80} has no name: {_FORM}")
+        raise StoreKeyFormatError(f"{_shown(text)} has no name: {_FORM}")
     return StoreKey(location, check_name(name, allow_underscore=True), version)
 
 
@@ -92,7 +95,7 @@ def build_key(location: str, name: str, version: str | None = None) -> str:
 
 def _checked(key: object) -> str:
     if not isinstance(key, str):
-        raise StoreKeyFormatError(f"{key!r:.80} is no key but a {type(key).__name__}: {_FORM}")
+        raise StoreKeyFormatError(f"a key is a text, not a {type(key).__name__}: {_FORM}")
     if not key:
         raise StoreKeyFormatError(f"the key is empty: {_FORM}")
     return str.__str__(key)
@@ -106,10 +109,15 @@ def _parts(text: str) -> tuple[str | None, str, str | None]:
         location, name = "", path
     if "/" in name or "/" in version:
         raise StoreKeyFormatError(
-            f"{text!r:.80} has a '/' in its name or version: {_FORM}. Parts of a name are joined by ':'"
+            f"{_shown(text)} has a '/' in its name or version: {_FORM}. Parts of a name are joined by ':'"
         )
     if at and (not version or "@" in version):
-        raise StoreKeyFormatError(f"{text!r:.80} is not name@version, with one '@': {_FORM}")
+        raise StoreKeyFormatError(f"{_shown(text)} is not name@version, with one '@': {_FORM}")
     if slash and not _LOCATION.fullmatch(location):
-        raise StoreKeyFormatError(f"{text!r:.80} does not begin with a location: {_RULE}")
+        raise StoreKeyFormatError(f"{_shown(text)} does not begin with a location: {_RULE}")
     return location if slash else None, name, version if at else None
+
+
+def _shown(text: str) -> str:
+    """`text` for a message; without a password, where a URI was given in place of a key or location."""
+    return f"{shown(text)!r:.80}"

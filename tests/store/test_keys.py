@@ -62,7 +62,7 @@ def test_a_key_without_a_location() -> None:
 @pytest.mark.parametrize("key", [None, 3, b"a/x", ("a", "x")])
 def test_a_key_is_a_text(key: object) -> None:
     """Anything else is refused with its type."""
-    with pytest.raises(StoreKeyFormatError, match=f"is no key but .*{type(key).__name__}"):
+    with pytest.raises(StoreKeyFormatError, match=f"a key is a text, not a {type(key).__name__}"):
         parse_key(key)  # type: ignore[arg-type]
 
 
@@ -91,3 +91,12 @@ def test_the_store_takes_keys_apart_for_others() -> None:
     assert (location, name, version) == ("team", "my:model", "1.0.0")
     assert location is not None
     assert store.build_key(location, name, version) == "team/my:model@1.0.0"
+
+
+def test_a_uri_in_place_of_a_key_or_location_is_not_repeated() -> None:
+    """It may hold a password."""
+    store = Store(mounts={})
+    for call in (store.load, lambda uri: store.add_mount(uri, "memory://x")):
+        with pytest.raises((StoreKeyFormatError, InvalidArgumentError)) as caught:
+            call("s3://user:c4n4ry@host/x")
+        assert "c4n4ry" not in str(caught.value)

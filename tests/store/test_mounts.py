@@ -54,6 +54,15 @@ def test_a_list_of_mounts() -> None:
     assert store.get_mount("b").read_only
 
 
+def test_a_mount_stays_read_only_wherever_it_is_given() -> None:
+    """As a value of a dict, and to `add_mount`, which may add to it and never take it away."""
+    mount = Mount("a", holding(), read_only=True)
+    store = Store(mounts={"a": mount})
+    store.add_mount("b", Mount("b", holding(), read_only=True))
+    store.add_mount("c", Mount("c", holding()), read_only=True)
+    assert [store.get_mount(location).read_only for location in "abc"] == [True] * 3
+
+
 @pytest.mark.parametrize(
     "mounts",
     [
