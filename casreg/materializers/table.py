@@ -115,8 +115,12 @@ class MaterializerTable:
         The base classes of a name are asked only if its module has been imported.
 
         Raises:
-            InvalidArgumentError: A materializer that was registered by its dotted name cannot be imported.
+            InvalidArgumentError: `target` is neither. Or a materializer that was registered by its dotted name cannot be imported.
         """
+        if not isinstance(target, type | str):
+            raise InvalidArgumentError(
+                f"ask about a class or its dotted name 'module.Class', not {target!r:.80}"
+            )
         cls = target if isinstance(target, type) else _known_class(target)
         if cls is not None:
             found = self.for_class(cls)

@@ -910,7 +910,7 @@ class Registry(MutableMapping[str, Any]):
                 known, and so not asked.
 
         Raises:
-            InvalidArgumentError: A materializer that was registered by its dotted name cannot be imported.
+            InvalidArgumentError: `target` is neither. Or a materializer that was registered by its dotted name cannot be imported.
         """
         return self._table.id_for(target)
 

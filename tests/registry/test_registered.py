@@ -98,6 +98,13 @@ def test_all(memory: Registry) -> None:
     assert Registry(MemoryBackend()).registered_materializers()["builtins.dict"] == "python.json/1"
 
 
+@pytest.mark.parametrize("wrong", [5, None, Thing()])
+def test_asking_about_something_else(memory: Registry, wrong: Any) -> None:
+    """What is neither a class nor a name is refused."""
+    with pytest.raises(InvalidArgumentError, match="a class or its dotted name"):
+        memory.registered_materializer(wrong)
+
+
 def test_asking_changes_nothing(memory: Registry) -> None:
     """What was returned is the caller's own."""
     memory.registered_materializers().clear()
