@@ -13,13 +13,15 @@ ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 
 
+def examples() -> list[str]:
+    """The Python blocks of the README."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    return re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
 def first_example() -> str:
-    """The first Python block of the README."""
-    found = re.search(
-        r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE
-    )
-    assert found is not None
-    return found[1]
+    """The one on the first screen."""
+    return examples()[0]
 
 
 def test_the_first_example_works_twice(fresh_python: FreshPython) -> None:
@@ -33,6 +35,17 @@ def test_the_first_example_works_twice(fresh_python: FreshPython) -> None:
 def test_the_first_example_stores_what_is_the_same_once(fresh_python: FreshPython) -> None:
     """The second version of the 8 MB table costs less than 400 kB, as the comment beside it says."""
     assert int(fresh_python(first_example()).split()[-1]) < 400_000
+
+
+def test_all_examples_work_together(
+    fresh_python: FreshPython, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those behind the first go on from it; what they write stands in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    assert len(examples()) == 2
+    printed = fresh_python("\n".join(examples()))
+    assert "chunks" in printed
+    assert (tmp_path / "tables.casreg").stat().st_size > 1_000_000
 
 
 def test_the_first_example_is_short() -> None:
