@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -70,7 +71,12 @@ def items(root: Path) -> list[Item]:
     Raises:
         SourceNotFoundError: There is no such folder.
         InvalidArgumentError: It is no folder of mindtrace-registry.
+        UnsupportedSourceError: PyYAML is not installed.
     """
+    if find_spec("yaml") is None:
+        raise UnsupportedSourceError(
+            "reading folders of mindtrace-registry needs PyYAML: pip install 'casreg[mindtrace]'"
+        )
     if not root.is_dir():
         raise SourceNotFoundError(f"{root} is not a folder; name one that mindtrace-registry has written")
     found = sorted((_item(root, path) for path in _described(root)), key=_order)
@@ -110,14 +116,10 @@ def describe(item: Item) -> Description:
 
     Raises:
         CorruptError: It is damaged, or not what mindtrace-registry writes.
-        UnsupportedSourceError: PyYAML is not installed, or the file is a link.
+        UnsupportedSourceError: The file is a link.
     """
-    try:
-        import yaml
-    except ImportError as err:
-        raise UnsupportedSourceError(
-            "reading folders of mindtrace-registry needs PyYAML: pip install 'casreg[mindtrace]'"
-        ) from err
+    import yaml
+
     if item.yaml.is_symlink() or item.yaml.stat().st_size > _MAX_YAML:
         raise UnsupportedSourceError(f"{item.yaml} is a symbolic link, or far too large to be a description")
     try:

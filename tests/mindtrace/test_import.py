@@ -595,6 +595,18 @@ def test_what_is_no_folder_of_theirs(tmp_path: Path, registry: Registry) -> None
     assert import_mindtrace(tmp_path, registry) == []
 
 
+def test_without_pyyaml_nothing_is_begun(
+    folder: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error says what to install."""
+    from casreg.mindtrace import folders
+
+    monkeypatch.setattr(folders, "find_spec", lambda _: None)
+    with pytest.raises(UnsupportedSourceError, match=r"pip install 'casreg\[mindtrace\]'"):
+        import_mindtrace(folder, registry)
+    assert not snapshot(registry.backend)
+
+
 def test_versions_and_names_that_cannot_be(tmp_path: Path, registry: Registry) -> None:
     """Each is an error of its item."""
     made(tmp_path, "a", {"data.json": b"{}"}, "1.0.0.0", materializer=CONTAINER)
