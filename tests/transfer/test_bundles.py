@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from casreg import LocalRegistryBackend
 from casreg.backends.archive import ArchiveBackend, ArchiveWriter
 from casreg.backends.memory import MemoryBackend
 from casreg.exceptions import (
@@ -337,11 +338,12 @@ def test_a_flush_that_fails_leaves_nothing(
 def test_a_bundle_that_is_not_there(path: Path) -> None:
     """It is said so, and that the name is why it is looked for as a file."""
     for ask in (Registry(path).list_objects, lambda: Registry(MemoryBackend()).import_(path)):
-        with pytest.raises(StorageUnavailableError, match=r"there is no bundle .*\.casreg is a bundle"):
+        with pytest.raises(StorageUnavailableError, match=r"there is no bundle .*LocalRegistryBackend"):
             ask()
     os.mkdir(path)
-    with pytest.raises(StorageUnavailableError):
+    with pytest.raises(StorageUnavailableError, match=r"folder is no bundle.*LocalRegistryBackend"):
         Registry(path).list_objects()
+    assert Registry(LocalRegistryBackend(path)).list_objects() == []
 
 
 def test_a_bundle_that_may_not_be_read(

@@ -174,6 +174,17 @@ def test_small_payloads_stay_in_their_manifests(source: MemoryBackend) -> None:
     assert not list(target.list("packs/"))
 
 
+def test_a_payload_of_several_files(tmp_path: Path) -> None:
+    """Each file of a small folder has its own part of the payload."""
+    for number in range(5):
+        (tmp_path / f"{number}").write_bytes(b"%d" % number * number)
+    source, target = MemoryBackend(), MemoryBackend()
+    Registry(source).save("folder", tmp_path)
+    moved(source, target, "folder")
+    assert view(target) == view(source)
+    assert not list(target.list("packs/"))
+
+
 def test_another_name_and_number(source: MemoryBackend) -> None:
     """The copy may have another name and another number; what it is stays."""
     target = MemoryBackend()

@@ -254,10 +254,11 @@ def _read_all(read: Callable[[int, int], bytes], start: int, size: int) -> bytes
 
 
 def _unreadable(path: str, err: OSError) -> StorageError:
-    if isinstance(err, FileNotFoundError):
+    if isinstance(err, FileNotFoundError | IsADirectoryError):
+        what = "there is no bundle" if isinstance(err, FileNotFoundError) else "a folder is no bundle:"
         return StorageUnavailableError(
-            f"there is no bundle {path}. (What ends in {SUFFIX} is a bundle; `export` writes one. Give a registry's "
-            "folder another name.)"
+            f"{what} {path}. (What ends in {SUFFIX} is taken for a bundle, which `export` writes. Give a registry's "
+            "folder another name, or open it with LocalRegistryBackend.)"
         )
     reason = os.strerror(err.errno) if err.errno else str(err)
     kind = StoragePermissionError if isinstance(err, PermissionError) else StorageUnavailableError
