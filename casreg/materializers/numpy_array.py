@@ -48,14 +48,13 @@ def plain_array(obj: object) -> Array:
         return obj
     if type(obj) is np.memmap:
         return obj.view(np.ndarray)
-    hint = (
-        "save a dict of `array.data` and `array.mask`"
-        if isinstance(obj, np.ma.MaskedArray)
-        else "`numpy.asarray(it)`"
-    )
-    raise NoMaterializerError(
-        f"a {dotted(type(obj))} would come back as a plain numpy.ndarray; {hint} says that this is meant"
-    )
+    if isinstance(obj, np.ma.MaskedArray):
+        hint = "save its parts, as `{'data': it.data, 'mask': it.mask, 'fill_value': it.fill_value}`"
+    elif isinstance(obj, np.recarray):
+        hint = "`it.view(numpy.dtype((numpy.void, it.dtype)), numpy.ndarray)` is the same without attribute access"
+    else:
+        hint = "`numpy.asarray(it)` says that this is meant"
+    raise NoMaterializerError(f"a {dotted(type(obj))} would come back as a plain numpy.ndarray; {hint}")
 
 
 def is_array(value: object) -> TypeGuard[Array]:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as npst
 
-from casreg.exceptions import MaterializationError, NoMaterializerError
-from casreg.materializers import MemoryFile, Outgoing
+from casreg.exceptions import MaterializationError, NoMaterializerError, UntrustedError
+from casreg.materializers import (
+    BUILTIN,
+    ClassTable,
+    MaterializerTable,
+    MemoryFile,
+    Outgoing,
+    load_object,
+    materialize,
+)
 from casreg.materializers.numpy_array import NumpyArray
 from casreg.testing.materializer_contract import MaterializerContract
 from casreg.testing.materializer_folders import MemoryInFolder, stored
@@ -179,6 +188,39 @@ def test_what_would_not_come_back_is_refused(array: object) -> None:
     with pytest.raises(NoMaterializerError):
         NumpyArray().save(array, folder)
     assert folder.entries() == ()
+
+
+def test_what_is_said_to_do_with_subclasses_works() -> None:
+    """The messages say how to save a masked or a record array; that comes back whole."""
+    masked = np.ma.masked_array([1, 2], [True, False], fill_value=7)
+    with pytest.raises(NoMaterializerError, match=r"it.data.*it.mask"):
+        save(masked)
+    parts = {"data": masked.data, "mask": masked.mask, "fill_value": masked.fill_value}
+    table = MaterializerTable(BUILTIN)
+    with materialize(parts, table, ClassTable()) as done:
+        loaded: Any = load_object(done.materializer, stored(done.folder))
+    again = np.ma.masked_array(**loaded)
+    assert again.tolist() == [None, 2]
+    assert again.fill_value == 7
+    records = np.rec.array([(1, 2.0)], dtype=[("a", "i4"), ("b", "f8")])
+    with pytest.raises(NoMaterializerError, match=r"numpy.void"):
+        save(records)
+    plain = records.view(np.dtype((np.void, records.dtype)), np.ndarray)
+    back = NumpyArray().load(stored(save(plain)), None)
+    assert back.view(np.recarray).a.tolist() == [1]
+
+
+def test_arrays_of_objects_are_pickled_if_that_is_allowed() -> None:
+    """And only then: by the materializer that says so when it is loaded."""
+    for array in (np.array([None, {"a": 1}], dtype=object), np.array((1, [2]), [("a", "i4"), ("b", "O")])):
+        with materialize(array, MaterializerTable(BUILTIN), ClassTable(), allow_pickle=True) as done:
+            folder = stored(done.folder)
+        loaded: Any = load_object(done.materializer, folder)
+        assert done.materializer.id == "python.pickle/1"
+        assert loaded.dtype == array.dtype
+        assert loaded.tolist() == array.tolist()
+        with pytest.raises(UntrustedError):
+            load_object(done.materializer, MemoryInFolder(folder.files))
 
 
 def header(text: str, data: bytes = b"", version: int = 1) -> MemoryInFolder:

@@ -142,6 +142,8 @@ NUMPY: list[object] = [
     np.timedelta64(3, "ms"),
     np.str_("é"),
     np.bytes_(b"x\0y"),
+    np.bytes_(b"x\0"),
+    np.bytes_(b""),
     {"weights": np.arange(6.0).reshape(2, 3), "bias": np.float32(1), "layers": [np.eye(2, dtype=">f4")]},
     {"a": np.dtype("<f4"), "b": np.asfortranarray(np.ones((2, 3)))},
     np.random.RandomState(3),

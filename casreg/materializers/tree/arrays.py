@@ -42,6 +42,8 @@ def encode_scalar(encoder: Encoder, value: Any) -> JSON:
     name = value.dtype.name
     if type(value) is np.str_:
         return {"$scalar": ["str", encoder.encode(str(value))]}
+    if type(value) is np.bytes_:  # an element of an array loses the zeros at its end
+        return {"$scalar": ["bytes", encoder.encode(bytes(value))]}
     if _NUMBERS.fullmatch(name) and type(value) is np.dtype(name).type:
         item = value.item()
         encoded = encode_int(encoder, item) if type(item) is int else encoder.encode(item)
@@ -65,6 +67,10 @@ def decode_scalar(decoder: Decoder, node: JSON) -> object:
     value = decoder.decode(item)
     if text == "str":
         return np.str_(decoder.text(cast("JSON", value)))
+    if text == "bytes":
+        if type(value) is not bytes:
+            decoder.fail("bytes", item)
+        return np.bytes_(value)
     if re.fullmatch(r"[<>]?[mM]8(\[\d{0,9}[a-zA-Z]{1,7}\])?", text) and type(value) is int:
         return np.array(_int64(decoder, value), np.int64).view(dtype_of_text(text))[()]
     if not _NUMBERS.fullmatch(text):
