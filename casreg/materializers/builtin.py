@@ -26,6 +26,7 @@ BY_ID: Final = {
     PATH_FOLDER: _HERE + "path_folder.PathFolder",
     SKLEARN_ESTIMATOR: _HERE + "sklearn_estimator.SklearnEstimator",
     "pil.image/1": _HERE + "pil_image.PilImage",
+    "safetensors.dict/1": _HERE + "safetensors_dict.SafetensorsDict",
     "torch.tensor/1": _HERE + "torch_tensor.TorchTensor",
     TORCH_STATE_DICT: _HERE + "torch_state_dict.TorchStateDict",
     TORCH_MODULE: _HERE + "torch_module.TorchModule",

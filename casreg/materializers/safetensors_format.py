@@ -21,6 +21,9 @@ from casreg.exceptions import MaterializationError, NoMaterializerError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from casreg.materializers.base import InFolder
+    from casreg.materializers.npy import Array
+
 SIZES: Final[Mapping[str, int]] = {
     **dict.fromkeys(("F64", "I64", "U64", "C64"), 8),
     **dict.fromkeys(("F32", "I32", "U32"), 4),
@@ -120,7 +123,7 @@ def read_header(data: memoryview) -> Header:
     """
     _refuse_big_endian(MaterializationError)
     length = int.from_bytes(data[:8], "little")
-    if data.nbytes < 8 or length > min(data.nbytes - 8, _MAX_HEADER):
+    if length > min(data.nbytes - 8, _MAX_HEADER):
         raise MaterializationError(
             "the stored safetensors header is longer than its file, or than any may be"
         )
@@ -136,6 +139,29 @@ def read_header(data: memoryview) -> Header:
     slots = {name: _slot(name, entry) for name, entry in found.items()}
     _check_places(slots, data.nbytes - 8 - length)
     return Header(slots, metadata, 8 + length)
+
+
+def check_truth(slot: Slot, data: Array) -> None:
+    """See that truth values among `data`, all bytes behind the header, are 0 or 1: others are read in undefined ways.
+
+    Raises:
+        MaterializationError: They are not.
+    """
+    if slot.dtype == "BOOL" and slot.start < slot.stop and data[slot.start : slot.stop].max() > 1:
+        raise MaterializationError("a stored tensor of truth values has others than 0 and 1")
+
+
+def only_safetensors(folder: InFolder) -> str:
+    """The path of the one file that the version is; it may have been saved as a `Path`, under any name.
+
+    Raises:
+        MaterializationError: It holds other files, or more than one.
+    """
+    if len(folder.paths) == 1 and folder.paths[0].endswith(".safetensors"):
+        return folder.paths[0]
+    raise MaterializationError(
+        f"the version should be one safetensors file, but holds {list(folder.paths)[:5]}"
+    )
 
 
 def _slot(name: str, entry: object) -> Slot:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from casreg.exceptions import MaterializationError, NoMaterializerError
 from casreg.materializers.classes import dotted
-from casreg.materializers.python_bytes import only_file
-from casreg.materializers.safetensors_format import can_name
+from casreg.materializers.safetensors_format import can_name, only_safetensors
 from casreg.materializers.torch_filling import fill
 from casreg.materializers.torch_tensors import add_tensors, read_tensors, refusal
 
@@ -27,6 +26,8 @@ class TorchStateDict:
 
     The container's type and order come back, and the `_metadata` of a module's state dict. Names that share all of
     their memory (tied weights) share one tensor again. Tensors are loaded as by `TorchTensor`.
+
+    `load(name, materializer=TorchStateDict)` also reads the safetensors file that was saved as a `Path`.
     """
 
     id: ClassVar[str] = "torch.state_dict/1"
@@ -75,11 +76,11 @@ def load_state(folder: InFolder) -> dict[str, torch.Tensor]:
     Raises:
         MaterializationError: The file is not one that `save_state` writes.
     """
-    only_file(folder, FILE)
-    tensors, notes = read_tensors(folder, FILE)
+    path = only_safetensors(folder)
+    tensors, notes = read_tensors(folder, path)
     container = _CONTAINERS.get(notes.container)
     if container is None or (notes.state is not None and container is dict):
-        raise MaterializationError(f"{FILE} names a container that is never written: {notes.container!r:.80}")
+        raise MaterializationError(f"{path} names a container that is never written: {notes.container!r:.80}")
     state = container(tensors)
     if notes.state is not None:
         state._metadata = OrderedDict(notes.state)  # type: ignore[attr-defined]  # noqa: SLF001 - it is torch's own convention

@@ -15,7 +15,7 @@ import orjson
 
 from casreg.exceptions import MaterializationError, NoMaterializerError
 from casreg.materializers.classes import dotted
-from casreg.materializers.safetensors_format import Slot, can_name, header, placed, read_header
+from casreg.materializers.safetensors_format import Slot, can_name, check_truth, header, placed, read_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -264,9 +264,10 @@ def _tensor(slot: Slot, name: str | None, data: Array) -> torch.Tensor:
         )
     if slot.start == slot.stop:
         return torch.empty(shape, dtype=dtype)
-    if slot.dtype == "BOOL" and data[slot.start : slot.stop].max() > 1:
-        raise MaterializationError("a stored tensor of truth values has others than 0 and 1")
+    check_truth(slot, data)
     flat = torch.frombuffer(data, dtype=dtype, count=math.prod(shape), offset=slot.start)
+    if flat.data_ptr() % flat.element_size():
+        flat = flat.clone()  # other writers align less
     return flat.reshape(shape)
 
 

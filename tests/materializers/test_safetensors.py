@@ -1,17 +1,32 @@
-"""The headers of safetensors files, written and read byte for byte."""
+"""Safetensors files: headers, written and read byte for byte, and dicts of numpy arrays."""
 
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import safetensors
+import safetensors.numpy
+import torch
 from hypothesis import given, strategies as st
 
 from casreg.exceptions import MaterializationError, NoMaterializerError
 from casreg.materializers import safetensors_format as form
+from casreg.materializers.folders import MemoryFile, Outgoing
+from casreg.materializers.safetensors_dict import SafetensorsDict
 from casreg.materializers.safetensors_format import SIZES, Slot, header, placed, read_header
+from casreg.materializers.torch_state_dict import TorchStateDict
+from casreg.registry import Registry
+from casreg.testing.materializer_contract import MaterializerContract
+from casreg.testing.materializer_folders import MemoryInFolder, stored
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILE = "data.safetensors"
+DTYPES = ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?", "c8"]
 ENTRY = '{"dtype":"F32","shape":[2],"data_offsets":[0,8]}'
 
 
@@ -139,3 +154,145 @@ def test_a_big_endian_machine_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         header({}, {})
     with pytest.raises(MaterializationError):
         read_header(file("{}", b""))
+
+
+def arrays() -> dict[str, np.ndarray]:
+    """One array of each dtype."""
+    return {f"é {kind}": np.arange(6).astype(kind).reshape(2, 3) for kind in DTYPES}
+
+
+def same(a: Any, b: Any) -> bool:
+    """Equal names in one order, dtypes, shapes and bytes; the arrays can be written to."""
+    form_of = [
+        [(name, one.dtype, one.shape, one.tobytes()) for name, one in found.items()] for found in (a, b)
+    ]
+    return form_of[0] == form_of[1] and all(one.flags.writeable and one.flags.aligned for one in b.values())
+
+
+def saved(value: object) -> MemoryInFolder:
+    """The files of a dict."""
+    folder = Outgoing()
+    SafetensorsDict().save(value, folder)
+    return stored(folder)
+
+
+class TestDicts(MaterializerContract):
+    materializer = SafetensorsDict
+    own_errors = True
+    damages = 200
+
+    def examples(self) -> list[object]:
+        return [
+            arrays(),
+            {
+                "b": np.array(True),
+                "a": np.zeros((0, 3), np.complex64),
+                "": np.asfortranarray(arrays()["é f4"]),
+            },
+            {"step": np.arange(10)[::3]},
+            {},
+        ]
+
+    def equal(self, saved: object, loaded: object) -> bool:
+        return same(saved, loaded)
+
+
+def test_the_library_reads_dicts_and_writes_them() -> None:
+    """The same arrays under the same names, both ways."""
+    value = {name: one for name, one in arrays().items() if one.dtype.kind != "c"}  # which the library cannot
+    found = safetensors.numpy.load(saved(value).files[FILE])
+    assert same(value, {name: found[name].copy() for name in value})
+    loaded = SafetensorsDict().load(MemoryInFolder({"any.safetensors": safetensors.numpy.save(value)}), None)
+    assert same(value, {name: loaded[name] for name in value})
+
+
+def test_contiguous_arrays_are_not_copied() -> None:
+    """The buffers that are stored are the arrays' own memory."""
+    value = arrays()
+    folder = Outgoing()
+    SafetensorsDict().save(value, folder)
+    (entry,) = folder.entries()
+    assert isinstance(entry, MemoryFile)
+    starts = {np.asarray(buffer).ctypes.data for buffer in entry.buffers[1:]}
+    assert starts == {one.ctypes.data for one in value.values()}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"a": np.zeros(2, ">f4")},
+        {"a": np.zeros(2, np.complex128)},
+        {"a": np.array(["x"])},
+        {"a": np.array([None])},
+        {"a": np.ma.masked_array([1], [True])},
+        {"a": np.float32(1)},
+        {"a": [1]},
+        {1: np.zeros(2)},
+        {"__metadata__": np.zeros(2)},
+        [np.zeros(2)],
+    ],
+    ids=str,
+)
+def test_what_the_format_does_not_hold_is_refused(value: object) -> None:
+    """Nothing is converted in silence."""
+    with pytest.raises(NoMaterializerError):
+        saved(value)
+
+
+def test_a_dtype_that_numpy_lacks_is_refused() -> None:
+    """The error names it, and who can read it."""
+    text = '{"a":{"dtype":"BF16","shape":[4],"data_offsets":[0,8]}}'
+    with pytest.raises(MaterializationError, match=r"BF16.*TorchStateDict"):
+        SafetensorsDict().load(MemoryInFolder({FILE: bytes(file(text))}), None)
+
+
+@pytest.mark.parametrize("materializer", [SafetensorsDict, TorchStateDict])
+def test_truth_values_are_zero_or_one(materializer: Any) -> None:
+    """Other bytes would be read in undefined ways."""
+    text = '{"a":{"dtype":"BOOL","shape":[8],"data_offsets":[0,8]}}'
+    folder = MemoryInFolder({FILE: bytes(file(text, bytes((1,) * 7 + (2,))))})
+    with pytest.raises(MaterializationError, match="truth"):
+        materializer().load(folder, None)
+
+
+@pytest.mark.parametrize("materializer", [SafetensorsDict, TorchStateDict])
+def test_data_that_others_did_not_align_are_read(materializer: Any) -> None:
+    """Into memory that is aligned."""
+    text = '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"F32","shape":[2],"data_offsets":[1,9]}}'
+    found = materializer().load(
+        MemoryInFolder({FILE: bytes(file(text, b"\7" + np.ones(2, "<f4").tobytes()))}), None
+    )
+    assert found["b"].tolist() == [1.0, 1.0]
+    assert np.asarray(found["b"]).ctypes.data % 4 == 0
+
+
+@pytest.mark.parametrize("files", [{}, {"a.bin": b""}, {"a.safetensors": b"", "b.safetensors": b""}], ids=str)
+@pytest.mark.parametrize("materializer", [SafetensorsDict, TorchStateDict])
+def test_the_version_is_one_safetensors_file(materializer: Any, files: dict[str, bytes]) -> None:
+    """Nothing else is taken for one."""
+    with pytest.raises(MaterializationError, match="one safetensors file"):
+        materializer().load(MemoryInFolder(files), None)
+
+
+def test_a_file_that_was_saved_by_its_path_is_read(tmp_path: Path) -> None:
+    """As arrays, as tensors, or into a module: whoever loads it says so."""
+    registry = Registry(tmp_path / "r")
+    weights = {"weight": np.ones((2, 3), "f4"), "bias": np.zeros(2, "f4")}
+    safetensors.numpy.save_file(weights, tmp_path / "model.safetensors")
+    registry.save("my:file", tmp_path / "model.safetensors")
+    assert registry.load("my:file").name == "model.safetensors"
+    found = registry.load("my:file", materializer=SafetensorsDict)
+    assert same(weights, {name: found[name] for name in weights})
+    module = torch.nn.Linear(3, 2)
+    assert registry.load("my:file", materializer=TorchStateDict, into=module) is module
+    assert module.weight.eq(1).all()
+
+
+def test_a_dict_is_a_safetensors_file_where_the_caller_says_so(tmp_path: Path) -> None:
+    """And what a stored version says is enough to load it."""
+    registry = Registry(tmp_path / "r")
+    registry.save("my:arrays", arrays(), materializer=SafetensorsDict)
+    assert registry.info("my:arrays")["materializer"] == "safetensors.dict/1"
+    assert same(arrays(), registry.load("my:arrays"))
+    registry.save("my:arrays", arrays())
+    assert registry.info("my:arrays")["materializer"] == "python.json/1"

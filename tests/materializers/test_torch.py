@@ -318,7 +318,13 @@ def test_one_object_under_two_names_is_one_object_again() -> None:
 def test_views_that_only_overlap_are_stored_by_their_values() -> None:
     """A part of a tensor is no part any more when it comes back, nor is another view of the same memory."""
     base = torch.arange(6.0).reshape(2, 3)
-    value = {"base": base, "row": base[0], "turned": base.t(), "bits": base.view(torch.int32)}
+    value = {
+        "base": base,
+        "row": base[0],
+        "turned": base[:, :2].t(),
+        "square": base[:, :2],
+        "bits": base.view(torch.int32),
+    }
     assert same_dict(value, TorchStateDict().load(saved(value), None))
 
 
