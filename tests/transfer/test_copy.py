@@ -75,6 +75,9 @@ def test_a_copy_is_the_same_version(source: MemoryBackend, name: str) -> None:
     key = f"{name}@{saved.version}"
     assert view(target) == {key: view(source)[key]._replace(tags=())}
     assert not saved.existed
+    placements = [Repository(one).manifest(entry_of(one, name, str(saved.version)).manifest).placement
+                  for one in (source, target)]  # fmt: skip
+    assert [one.runs.keys() for one in placements] == [placements[0].runs.keys()] * 2
     check(target)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,9 +15,10 @@ from casreg.packs import key_of
 from casreg.registry import Registry
 from casreg.repository import Repository
 from casreg.repository.committing import Terms
+from casreg.repository.finding import select
 from casreg.testing.recording import RecordingBackend
-from casreg.transfer import copy, is_same_place
-from casreg.versions import Latest, parse_version
+from casreg.transfer import copy, copying, is_same_place
+from casreg.versions import Latest
 from engine.test_stale import Collector
 from registry.lab import noise, snapshot
 from transfer.lab import check, entry_of, view
@@ -141,10 +142,15 @@ def test_a_version_that_is_not_there(place: MemoryBackend) -> None:
     assert snapshot(place) == before
 
 
-def test_notes_that_change_meanwhile_stay(place: MemoryBackend) -> None:
-    """A copy onto itself never writes notes that it has read before."""
+def test_notes_that_change_meanwhile_stay(place: MemoryBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy onto itself never writes the notes that it has read before somebody changed them."""
     registry = Registry(place)
-    backend = RecordingBackend(place)
-    copy(Repository(backend), "thing", Latest(), Repository(backend), Terms("thing", parse_version("1.0.0")))
-    assert not backend.log.calls("swap")
-    assert registry.info("thing")["notes"] == {"n": 1}
+
+    def select_and_annotate(*arguments: Any) -> Any:
+        selected = select(*arguments)
+        registry.annotate("thing", n=2)
+        return selected
+
+    monkeypatch.setattr(copying, "select", select_and_annotate)
+    assert registry.copy("thing", "thing@1.0.0") == "1.0.0"
+    assert registry.info("thing")["notes"] == {"n": 2}

@@ -157,11 +157,13 @@ class ArchiveBackend:
         )
 
     def _open(self) -> _Contents:
-        with self._lock:
-            if self._contents is None:
-                self._contents = _open(self._path)
-                weakref.finalize(self, os.close, self._contents.fd)
-            return self._contents
+        # Without a lock, which a fork could copy while it is held: two threads that open it at once do no harm.
+        contents = self._contents
+        if contents is None:
+            contents = _open(self._path)
+            weakref.finalize(self, os.close, contents.fd)
+            self._contents = contents
+        return contents
 
     def _begin(self, contents: _Contents, key: str, entry: _Entry) -> int:
         """Where the bytes of an entry begin, which its own header tells."""
