@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from casreg.exceptions import InvalidArgumentError, InvalidMetadataError
+from casreg.materializers.plain import plain_scalars
 from casreg.names import parse_key
 from casreg.versions import Latest, parse_selector, parse_version
 
@@ -104,8 +105,8 @@ def listed(values: Iterable[str], what: str) -> list[str]:
         raise InvalidArgumentError(f"{what} is a list, not {values!r:.80}") from err
 
 
-def mapping(value: Mapping[str, Any] | None, what: str) -> dict[str, Any]:
-    """Metadata or notes as a dict; `what` is the argument's name.
+def fields(value: Mapping[str, Any] | None, what: str) -> dict[str, Any]:
+    """Metadata or notes as a dict of plain values, those of numpy too; `what` is the argument's name.
 
     Raises:
         InvalidMetadataError: It is no mapping.
@@ -114,7 +115,7 @@ def mapping(value: Mapping[str, Any] | None, what: str) -> dict[str, Any]:
         return {}
     if not hasattr(value, "keys"):
         raise InvalidMetadataError(f"{what} is a dict of JSON values, not {value!r:.80}")
-    return dict(value)
+    return dict(plain_scalars(dict(value)))
 
 
 def conditions(where: Mapping[str, Any] | None) -> dict[str, Any]:

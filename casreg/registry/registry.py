@@ -23,7 +23,16 @@ from casreg.materializers.builtin import BUILTIN
 from casreg.materializers.classes import ClassTable
 from casreg.materializers.table import MaterializerTable
 from casreg.registry import mapping
-from casreg.registry.arguments import Keys, conditions, names_of, objects, per_item, policy, tags_per_item
+from casreg.registry.arguments import (
+    Keys,
+    conditions,
+    fields,
+    names_of,
+    objects,
+    per_item,
+    policy,
+    tags_per_item,
+)
 from casreg.registry.batch import BatchResult, Done, asked, at_once, in_turn
 from casreg.registry.saving import Labels, SaveOptions, save_object
 from casreg.registry.scratch import Scratch
@@ -209,7 +218,7 @@ class Registry(MutableMapping[str, Any]):
             obj: What to save; or a list.
             version: The version; by default the next one.
             materializer: What turns the object into files; by default the nearest registered for its class.
-            metadata: JSON values that become part of the version. Plain Python ones: of numpy scalars give `x.item()`.
+            metadata: JSON values that become part of the version.
             notes: JSON values that `annotate` may change later.
             tags: Tags that move to this version, in the same commit.
             bump: Which part of the latest version the next one raises: `"patch"`, `"minor"` or `"major"`.
@@ -857,7 +866,7 @@ class Registry(MutableMapping[str, Any]):
         """
         name, selector = self._load_key(name, version)
         log.debug("notes of %s (%s) in %s: %s", name, selector, self._backend.location, ", ".join(notes))
-        return annotate(self._repository, name, selector, notes)
+        return annotate(self._repository, name, selector, fields(notes, "notes"))
 
     def protect(self, name: str, version: str | None = None) -> str:
         """Let a version (by default the latest) neither be deleted nor replaced, until `unprotect`. Returns the version.

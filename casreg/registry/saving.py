@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from casreg import remembered
 from casreg.materializers.calls import materialize
 from casreg.materializers.classes import dotted
-from casreg.registry.arguments import listed, mapping
+from casreg.registry.arguments import fields, listed
 from casreg.repository import Draft, Saved
 from casreg.repository.conflicts import kept_instead
 from casreg.versions import FIRST, check_tag
@@ -79,7 +79,7 @@ class Labels:
             InvalidMetadataError, InvalidArgumentError, InvalidVersionError: It is not what it must be.
         """
         checked = [check_tag(tag) for tag in listed(tags, "tags")]
-        return cls(mapping(metadata, "metadata"), mapping(notes, "notes"), checked)
+        return cls(fields(metadata, "metadata"), fields(notes, "notes"), checked)
 
 
 def save_object(
