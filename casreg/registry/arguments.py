@@ -199,8 +199,8 @@ def tags_per_item(tags: Iterable[Any], count: int) -> list[list[str]]:
 __all__ = [
     "Keys",
     "conditions",
+    "fields",
     "listed",
-    "mapping",
     "names_of",
     "objects",
     "per_item",
