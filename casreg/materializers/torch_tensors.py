@@ -201,7 +201,7 @@ def _note(notes: Notes, name: str, tensor: torch.Tensor) -> None:
         notes.parameters.append(name)
     if tensor.requires_grad:
         notes.requires_grad.append(name)
-    if _name(tensor.dtype) in _DISGUISED and name not in notes.shared:
+    if _name(tensor.dtype) in _DISGUISED:
         notes.dtypes[name] = _name(tensor.dtype)
 
 
@@ -285,8 +285,7 @@ def _finished(plain: dict[str, torch.Tensor], notes: Notes) -> dict[str, torch.T
     for name in names:
         key = (notes.shared.get(name, name), name in parameters, name in gradients)
         if key not in made:
-            tensor = plain[
-                key[0]
-            ].detach()  # of the same memory, also where one of two sharers is no parameter
+            # Of the same memory, also where one of two sharers is no parameter.
+            tensor = plain[key[0]].detach()
             made[key] = torch.nn.Parameter(tensor, key[2]) if key[1] else tensor.requires_grad_(key[2])
     return {name: made[notes.shared.get(name, name), name in parameters, name in gradients] for name in names}
