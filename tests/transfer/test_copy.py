@@ -106,12 +106,16 @@ def test_every_file_of_a_copy_has_a_new_name(source: MemoryBackend) -> None:
 def test_what_was_added_is_counted(source: MemoryBackend) -> None:
     """`stored` is the bytes of packs and manifest that the copy wrote here, and `packs` those of its placement."""
     target = RecordingBackend(MemoryBackend())
+    Registry(target).save(
+        "part", BIG[:400_000]
+    )  # so that the copy's chunks are in other packs than the original's
     for version in ("1.0.0", "1.0.1"):
         target.log.clear()
         entry = moved(source, target, "big", version).entry
         written = [call for call in target.log.calls("create") if is_data_key(call.key)]
         assert entry.stored == sum(call.bytes_in for call in written)
         assert entry.packs == len(Repository(target).manifest(entry.manifest).placement.packs)
+        assert entry.packs != entry_of(source, "big", version).packs
 
 
 def test_only_what_is_missing_moves(source: MemoryBackend) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 import threading
 import weakref
 import zipfile
@@ -27,7 +28,7 @@ from casreg.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from typing_extensions import Buffer
 
@@ -179,13 +180,32 @@ class ArchiveBackend:
 
     def _read(self, contents: _Contents, start: int, size: int) -> bytes:
         try:
-            if not hasattr(os, "pread"):
-                with self._lock:
-                    os.lseek(contents.fd, start, os.SEEK_SET)
-                    return _read_all(lambda count, _: os.read(contents.fd, count), start, size)
-            return _read_all(lambda count, at: os.pread(contents.fd, count, at), start, size)
+            return self._read_all(contents.fd, start, size)
         except OSError as err:
             raise _unreadable(self._path, err) from err
+
+    def _read_all(self, fd: int, start: int, size: int) -> bytes:
+        """`size` bytes; fewer only at the end of the file. One call reads at most 2 GiB."""
+        data = self._read_at(fd, size, start)
+        if len(data) == size or not data:
+            return data
+        parts, got = [data], len(data)
+        while got < size and (data := self._read_at(fd, size - got, start + got)):
+            parts.append(data)
+            got += len(data)
+        return b"".join(parts)
+
+    if sys.platform == "win32":
+
+        def _read_at(self, fd: int, size: int, start: int) -> bytes:
+            with self._lock:  # there is no positioned read: the position is shared, so one thread at a time
+                os.lseek(fd, start, os.SEEK_SET)
+                return os.read(fd, size)
+
+    else:
+
+        def _read_at(self, fd: int, size: int, start: int) -> bytes:
+            return os.pread(fd, size, start)
 
     def _damaged(self, key: str, problem: str) -> CorruptError:
         return CorruptError(
@@ -241,18 +261,6 @@ def _entries(path: str, infos: Iterable[zipfile.ZipInfo], total: int) -> dict[st
             raise CorruptError(f"{path} is damaged at {key!r}: {problem}. Get another copy of the bundle.")
         entries[key] = _Entry(info.header_offset, info.file_size)
     return entries
-
-
-def _read_all(read: Callable[[int, int], bytes], start: int, size: int) -> bytes:
-    """`size` bytes; fewer only at the end of the file. One call reads at most 2 GiB."""
-    data = read(size, start)
-    if len(data) == size or not data:
-        return data
-    parts, got = [data], len(data)
-    while got < size and (data := read(size - got, start + got)):
-        parts.append(data)
-        got += len(data)
-    return b"".join(parts)
 
 
 def _unreadable(path: str, err: OSError) -> StorageError:
