@@ -210,6 +210,24 @@ def test_what_another_thread_is_fetching_is_waited_for(limit: int, tmp_path: Pat
     assert not copies._claims
 
 
+def test_what_was_fetched_since_the_first_look_is_not_fetched_again(
+    copies: Copies, far: RecordingBackend, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread begins and ends between the look for a copy and the claim to fetch it."""
+    look = copies._shelf.read
+
+    def slow_look(name: str) -> bytes | None:
+        monkeypatch.setattr(copies._shelf, "read", look)
+        found = look(name)
+        assert copies.get(key, 30, 40).data == DATA[30:40]
+        return found
+
+    monkeypatch.setattr(copies._shelf, "read", slow_look)
+    assert copies.get(key, 10, 20).data == DATA[10:20]
+    assert len(far.calls) == 1
+    assert not copies._claims
+
+
 def test_the_failure_of_another_thread_is_not_ours(tmp_path: Path) -> None:
     """Who waited for a request that failed asks once itself, and gets its own answer."""
     gate = Gate()
