@@ -119,6 +119,9 @@ def test_a_key_without_location_asks_nobody() -> None:
     for change in (lambda: store.save("x", 1), lambda: store.delete("x"), lambda: store.move("x", "a/y")):
         with pytest.raises(StoreKeyFormatError, match="the mounts are 'a'"):
             change()
+    likely = Store(mounts={"a": holding(), "b": holding()}, default_location="b")
+    with pytest.raises(StoreKeyFormatError, match="write 'b/x'; the mounts are 'a', 'b'"):
+        likely.save("x", 1)
     with pytest.raises(StoreKeyFormatError, match=r"none yet \(add_mount\)"):
         Store(mounts={}).save("x", 1)
     assert not a.calls
