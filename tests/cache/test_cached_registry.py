@@ -24,7 +24,8 @@ from casreg.backends.local import LocalBackend
 from casreg.backends.memory import MemoryBackend
 from casreg.cache import CachedBackend
 from casreg.head import INITIAL, close, condemn, dump_head, encode_names, verdict
-from casreg.keys import HEAD, MANIFESTS, PACKS, REFS
+from casreg.keys import HEAD, INDEX, MANIFESTS, PACKS, REFS, SEGMENTS
+from casreg.refs import spill
 from casreg.testing import Fault, FaultBackend, FaultKind, RecordingBackend
 from casreg.verify import check_packs, survey
 
@@ -139,6 +140,32 @@ def test_a_stream_reads_copies(far: RecordingBackend, place: MemoryBackend, cach
         stream.seek(100_000)
         assert stream.read(1000) == OBJECTS["bytes"][100_000:101_000]
     assert not far.log.calls(prefix=PACKS)
+
+
+def test_the_index_is_read_of_copies(far: RecordingBackend, place: MemoryBackend, cache: Cache) -> None:
+    """A save in another process finds duplicates without fetching the index; that the packs are there it sees itself."""
+    far_away(far, cache).save("one", BIG)
+    far.log.clear()
+    far_away(far, cache).save("two", BIG)
+    assert far.log.calls("list", INDEX)
+    assert not far.log.calls("get", INDEX)
+    assert far.log.calls("get", PACKS)
+    assert not far.log.calls("create", PACKS)
+
+
+def test_old_history_is_read_of_copies(
+    far: RecordingBackend, place: MemoryBackend, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version that stands in a segment costs no request more than one that stands in the ref."""
+    monkeypatch.setattr(spill, "INLINE_LIMIT", 3_000)
+    monkeypatch.setattr(spill, "_LEAST_ROOM", 1_000)
+    for number in range(12):
+        Registry(place).save("long", number)
+    assert list(place.list(SEGMENTS))
+    for expected in ([REFS, SEGMENTS, MANIFESTS], [REFS]):
+        far.log.clear()
+        assert far_away(far, cache).load("long", "1.0.0") == 0
+        assert [call.key.partition("/")[0] + "/" for call in far.calls] == expected
 
 
 def test_threads_fetch_together(far: RecordingBackend, place: MemoryBackend, cache: Cache) -> None:
