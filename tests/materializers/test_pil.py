@@ -17,6 +17,7 @@ from PIL.TiffImagePlugin import IFDRational
 from casreg.exceptions import MaterializationError, NoMaterializerError
 from casreg.materializers import BUILTIN, ClassTable, MaterializerTable, load_object, materialize
 from casreg.materializers.pil_image import PilImage
+from casreg.materializers.pil_pixels import MODES
 from casreg.registry import Registry
 from casreg.testing.materializer_contract import MaterializerContract
 from casreg.testing.materializer_folders import MemoryInFolder, stored
@@ -72,6 +73,7 @@ def loaded(folder: MemoryInFolder) -> Image.Image:
 
 class TestImages(MaterializerContract):
     materializer = PilImage
+    own_errors = True
 
     def examples(self) -> list[object]:
         return [
@@ -146,6 +148,13 @@ def test_other_modes_are_arrays(mode: str) -> None:
     array = np.load(io.BytesIO(folder.files["pixels.npy"]))
     assert array.shape[:2] == (5, 7)
     assert array.tobytes() == made.tobytes()
+
+
+def test_numbers_without_a_colour_are_an_array() -> None:
+    """PNG forbids them, and its readers do with them what they like."""
+    folder = saved(indexed("P", bytes(range(6)), count=3))
+    assert sorted(folder.files) == ["palette.bin", "pixels.npy"]
+    assert folder.params == {"mode": "P", "palette": "RGB"}
 
 
 def test_other_programs_show_what_is_said_of_the_image() -> None:
@@ -255,6 +264,27 @@ def test_a_class_with_a_meaning_of_its_own_is_refused() -> None:
 
     with pytest.raises(NoMaterializerError, match="Scan"):
         saved(Scan())
+
+
+def test_a_mode_that_is_not_known_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a later release of Pillow may bring one; and it is not guessed at when it is loaded."""
+    folder = saved(image("HSV"))
+    monkeypatch.delitem(MODES, "HSV")
+    with pytest.raises(NoMaterializerError, match="HSV"):
+        saved(image("HSV"))
+    with pytest.raises(MaterializationError, match="HSV"):
+        loaded(folder)
+
+
+def test_an_image_is_a_part_of_other_values(tmp_path: Path) -> None:
+    """Inside containers it has a folder of its own, and two names for one image share it again."""
+    registry = Registry(tmp_path / "r")
+    made = with_info(image("RGB"), dpi=(72, 72))
+    registry.save("a", {"last": made, "all": [made, image("CMYK")]})
+    found = registry.load("a")
+    assert same(made, found["last"])
+    assert same(image("CMYK"), found["all"][1])
+    assert found["all"][0] is found["last"]
 
 
 def test_a_saved_image_is_left_alone() -> None:

@@ -516,6 +516,14 @@ def test_hostile_notes_are_refused(notes: str) -> None:
         TorchStateDict().load(with_notes(notes), None)
 
 
+def test_a_dtype_that_an_older_torch_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says what to do."""
+    folder = saved(tensor(torch.float8_e8m0fnu, 3))
+    monkeypatch.delattr(torch, "float8_e8m0fnu")
+    with pytest.raises(MaterializationError, match=r"float8_e8m0fnu.*newer"):
+        TorchTensor().load(folder, None)
+
+
 def test_truth_values_are_zero_or_one() -> None:
     """Other bytes in a tensor of bools would be read in undefined ways."""
     data = bytearray(saved(torch.tensor([True, False])).files[FILE])
