@@ -175,7 +175,10 @@ class FileStream(io.RawIOBase):
         self._streak = self._streak + 1 if number == self._next else 0
         piece, data = self._awaited(number) or self._asked(self._piece(self._position, wanted))
         self._next = piece.stop
-        self._read_ahead(piece.end, self._size if self._streak >= 2 else self._position + wanted)
+        if self._streak >= 2:
+            self._read_ahead(piece.end, self._size)
+        elif wanted > _SECOND:  # more than the buffer of a file asks for by itself
+            self._read_ahead(piece.end, self._position + wanted)
         for at, one in enumerate(data, piece.first):
             self._held[at] = memoryview(one)
         extra = sum(map(len, self._held.values())) - sum(chunk.size for chunk in piece.chunks)

@@ -228,6 +228,19 @@ def test_no_data_is_read(tmp_path: Path) -> None:
         assert call.bytes_out < 150_000
 
 
+def test_lists_that_are_not_neighbours(tmp_path: Path) -> None:
+    """Every other file with a list is changed: what is read together lies side by side, and nothing else."""
+    place = MemoryBackend()
+    registry = Registry(place)
+    files = {f"{number}": noise(1_500_000, number) for number in range(6)}
+    registry.save("tree", _write(tmp_path / "tree", files))
+    changed = {path: files[path][:700_000] + b"x" + files[path][700_000:] for path in ("0", "2", "3", "5")}
+    registry.save("tree", _write(tmp_path / "tree", changed))
+    for found in (registry.diff("tree", "1.0.0", "1.0.1"), registry.diff("tree", "1.0.1", "1.0.0")):
+        _agrees(found, place)
+        assert found.changed.keys() == changed.keys()
+
+
 def test_lists_of_lists_are_read() -> None:
     """A file of the deep golden repository, whose list has a list, and one that begins as it does."""
     place = MemoryBackend()

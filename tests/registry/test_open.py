@@ -10,6 +10,7 @@ import re
 import shutil
 import threading
 import zipfile
+from collections import Counter
 from itertools import accumulate
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -156,6 +157,24 @@ def test_threads_that_share_one_stream_lose_nothing(stored: RecordingBackend) ->
     assert sorted(pieces) == sorted(MIXED[at : at + 40_000] for at in range(0, len(MIXED), 40_000))
 
 
+def test_threads_that_share_the_raw_stream_lose_nothing(stored: RecordingBackend) -> None:
+    """As above, without the buffer, whose own lock would hide what this one needs."""
+    opened = Registry(stored).open("mixed")
+    raw: Any = opened.raw
+    pieces: list[bytes] = []
+
+    def read() -> None:
+        while piece := raw.read(30_000):
+            pieces.append(piece)
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Counter(b"".join(pieces)) == Counter(MIXED)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.filterwarnings(
     "ignore:This process:DeprecationWarning"
@@ -195,6 +214,39 @@ def test_the_end_of_a_large_file_costs_five_reads_and_little() -> None:
     assert [call.method for call in calls] == ["get"] * 5
     assert [call.key.partition("/")[0] for call in calls] == ["refs", "manifests", "packs", "packs", "packs"]
     assert sum(call.bytes_out for call in calls) <= 350_000
+
+
+def test_a_look_into_the_middle_costs_two_reads() -> None:
+    """Of an open file: the table of that pack, and one chunk. Who reads on there gets a little more, and then much."""
+    place = RecordingBackend(MemoryBackend())
+    data = noise(24 * MIB, 6)
+    Registry(place).save("large", data)
+    with Registry(place).open("large") as opened:
+        opened.read(10)
+        place.log.clear()
+        opened.seek(15 * MIB)
+        assert opened.read(10) == data[15 * MIB : 15 * MIB + 10]
+        assert len(place.calls) == 2
+        assert sum(call.bytes_out for call in place.calls) <= 48 * 1024 + 256 * 1024
+        place.log.clear()
+        opened.read(256 * 1024)
+        assert sum(call.bytes_out for call in place.calls) <= 900 * 1024
+
+
+def test_what_was_read_ahead_is_used_after_a_seek(stored: RecordingBackend) -> None:
+    """Whoever jumps forward, into what is coming already, causes no new request."""
+    with Registry(stored).open("mixed") as opened:
+        assert isinstance(opened.raw, stream.FileStream)
+        while len(opened.raw._ahead) < 2:
+            opened.read(100_000)
+        for _, future in opened.raw._ahead:
+            future.result()
+        last = opened.raw._ahead[-1][0]
+        start = last.end - sum(chunk.size for chunk in last.chunks) + 10
+        stored.log.clear()
+        opened.seek(start)
+        assert opened.read(10) == MIXED[start : start + 10]
+        assert not stored.calls
 
 
 def test_reading_it_through_reads_little_twice(stored: RecordingBackend) -> None:
