@@ -42,6 +42,10 @@ def test_what_lives_and_what_did(registry: Registry, backend: Backend) -> None:
         ("1.0.0", "deleted"),
         ("1.0.0", "replaced"),
     ]
+    digests = [row["digest"] for row in registry.history("thing@1.0.2")]
+    for value in ("third", "second", 2):
+        registry.save("same", value)
+    assert digests == [registry.info("same", version)["digest"] for version in registry.list_versions("same")]
 
 
 def test_a_row(registry: Registry) -> None:

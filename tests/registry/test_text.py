@@ -75,14 +75,16 @@ def test_a_large_registry() -> None:
     assert sum(call.method == "get" for call in recording.calls) == ROWS + 10
 
 
-def test_stored_text_does_not_reach_the_terminal(registry: Registry) -> None:
+@pytest.mark.parametrize("module", ["m", "m" * 80], ids=["short", "long"])
+def test_stored_text_does_not_reach_the_terminal(registry: Registry, module: str) -> None:
     """A class name is whatever somebody stored: no line breaks, no escape sequences, no endless lines."""
-    hostile = type("Cls\x1b[31m\nnext", (dict,), {"__module__": "m" * 80})
+    hostile = type("Cls\x1b[31m\nnext", (dict,), {"__module__": module})
     registry.register_materializer(hostile, Plain)
     registry.save("thing", hostile())
     text = str(registry)
     assert len(text.splitlines()) == 3
     assert "\x1b" not in text
+    assert ("m.Cls\ufffd[31m\ufffdnext" in text) == (module == "m")
     assert max(map(len, text.splitlines()[1:])) < 120
 
 
