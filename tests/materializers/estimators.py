@@ -56,6 +56,7 @@ NAMES = np.array(["setosa", "versicolor", "virginica"])[Y]
 MIXED = np.array([["red", 1], ["blue", 2], ["red", 3], ["green", 2]] * 8, dtype=object)
 TEXTS = ["good movie", "bad movie", "good plot bad end", "fine"] * 4
 CODED = np.column_stack([np.arange(len(X)) % 5, X[:, 1:]])
+HOLES = np.where(np.arange(X.size).reshape(X.shape) % 7 == 0, np.nan, X)
 
 METHODS = (
     *("predict", "predict_proba", "transform", "decision_function", "score_samples", "kneighbors"),

@@ -19,11 +19,10 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.utils import all_estimators
 
 from casreg.materializers.tree.objects.names import OUTSIDE
-from materializers.estimators import MIXED, TEXTS, X, Y
+from materializers.estimators import HOLES, MIXED, TEXTS, X, Y
 
 PAIRS = np.column_stack([Y == 1, Y == 2]).astype(int)
 IMAGES = np.tile(X, (1, 3)).reshape(50, 3, 4)
-HOLES = np.where(np.arange(X.size).reshape(X.shape) % 7 == 0, np.nan, X)
 RECORDS = [{"size": size, "name": f"n{size:.0f}"} for size, *_ in X]
 TAGS = [[f"t{y}", "all"] for y in Y]
 

@@ -48,6 +48,8 @@ _CHECKS: Final[dict[str, Callable[[Any], None]]] = {
     **dict.fromkeys(_GRADIENT.split(), checks_more.gradient_descent),
     **dict.fromkeys(_COORDINATE.split(), checks_more.coordinate_descent),
     "PatchExtractor": checks_more.patches,
+    "FeatureHasher": checks_more.hashing,
+    "HashingVectorizer": checks_more.hashing,
     "OneHotEncoder": checks_data.one_hot,
     "TargetEncoder": checks_data.target_encoder,
     "CountVectorizer": checks_data.vocabulary,

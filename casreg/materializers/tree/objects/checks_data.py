@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from casreg.materializers.tree.objects.require import array, count, has, own, require, within
+from casreg.materializers.tree.objects.require import array, count, has, own, require, threads, within
 
 _KERNELS = ("linear", "poly", "rbf", "sigmoid", "precomputed")
 
@@ -85,7 +85,7 @@ def centers(value: Any) -> None:
         and bool(found.flags.c_contiguous)
     )
     require(value, "the shape of the centers", holds=fits)
-    count(value, "_n_threads", 1)
+    threads(value)
     if has(value, "_counts"):
         require(
             value, "one weight for each center", holds=array(value, "_counts", "f").shape == (len(found),)

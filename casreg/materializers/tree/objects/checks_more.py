@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from casreg.materializers.tree.objects.require import array, count, has, own, require, within
+from casreg.materializers.tree.objects.require import array, count, has, own, require, threads, within
 
 _WEIGHTS: Final = ("coef_", "_standard_coef", "_average_coef")
 
@@ -54,7 +54,7 @@ def bisecting(value: Any) -> None:
     from sklearn.cluster._bisect_k_means import _BisectingTree  # heavy
 
     features = count(value, "n_features_in_", 1)
-    count(value, "_n_threads", 1)
+    threads(value)
     centers = array(value, "cluster_centers_", "f", 2)
     require(value, "the shape of the centers", holds=len(centers) > 0 and centers.shape[1] == features)
     nodes = [own(value, "_bisecting_tree")]
@@ -95,3 +95,8 @@ def patches(value: Any) -> None:
         and all(type(one) is int and one > 0 for one in size)
     )
     require(value, "patch_size is not two counts", holds=fits)
+
+
+def hashing(value: Any) -> None:
+    """Words are taken modulo the number of columns."""
+    count(value, "n_features", 1)

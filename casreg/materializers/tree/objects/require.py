@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from casreg.exceptions import MaterializationError
 from casreg.materializers.classes import dotted
 
 if TYPE_CHECKING:
     from casreg.materializers.npy import Array
+
+_MOST_THREADS: Final = 1024
 
 
 def require(value: object, what: str, *, holds: bool) -> None:
@@ -50,6 +52,16 @@ def count(value: object, name: str, least: int = 0) -> int:
     fine = isinstance(found, int | np.integer) and type(found) is not bool and bool(least <= found < 1 << 31)
     require(value, f"{name} is not a count", holds=fine)
     return int(found)
+
+
+def threads(value: object) -> None:
+    """The object's own `_n_threads` is a number of threads that compiled code can start: too many end the process.
+
+    Raises:
+        MaterializationError: It is not.
+    """
+    found = count(value, "_n_threads", 1)
+    require(value, f"{found} threads", holds=found <= _MOST_THREADS)
 
 
 def array(value: object, name: str, kinds: str, dimensions: int | None = None) -> Array:

@@ -106,7 +106,10 @@ def decode_masked(decoder: Decoder, node: JSON) -> object:
         decoder.fail("an array and its mask", node)
     if isinstance(mask, np.ndarray) and mask.shape != data.shape:
         decoder.fail("a mask of the shape of its array", mask.shape)
-    return np.ma.MaskedArray(data, cast("Any", mask), fill_value=cast("Any", fill))
+    try:
+        return np.ma.MaskedArray(data, cast("Any", mask), fill_value=cast("Any", fill))
+    except (TypeError, ValueError, OverflowError):
+        decoder.fail("a value that fills the masked places", fill)
 
 
 def encode_type(encoder: Encoder, value: Any) -> JSON:  # noqa: RET503 - refuse() raises
