@@ -43,8 +43,9 @@ def test_what_lives_and_what_did(registry: Registry, backend: Backend) -> None:
         ("1.0.0", "replaced"),
     ]
     digests = [row["digest"] for row in registry.history("thing@1.0.2")]
-    for value in ("third", "second", 2):
-        registry.save("same", value)
+    contents: list[object] = ["third", "second", 2]
+    for content in contents:
+        registry.save("same", content)
     assert digests == [registry.info("same", version)["digest"] for version in registry.list_versions("same")]
 
 
