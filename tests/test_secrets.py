@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from casreg.backends.local import LocalBackend
 from casreg.backends.memory import MemoryBackend
 from casreg.cache import Cache
 from casreg.exceptions import CasregError, InvalidArgumentError, StorageUnavailableError
@@ -241,6 +242,7 @@ def test_uris_with_secrets_are_refused_without_repeating_them(
 
     makers: list[Callable[[], object]] = [
         lambda: Registry(uri),
+        lambda: LocalBackend(uri),
         lambda: Store(mounts={"a": uri}),
         from_environment,
         from_mounts,

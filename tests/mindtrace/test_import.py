@@ -518,20 +518,21 @@ def test_links_are_not_followed(tmp_path: Path, registry: Registry) -> None:
     assert registry.list_objects() == []
 
 
-@pytest.mark.parametrize("name", ["../out", "/out", "a/../../out"])
-def test_names_that_lead_out_are_refused(name: str, tmp_path: Path, registry: Registry) -> None:
-    """As the peer lets them be saved: files elsewhere, the description below `_meta_…`."""
-    peer = tmp_path / "peer"
-    described = peer / f"_meta_x/{name}@1.0.0.yaml"
-    if ".." in name:
-        described = peer / "_meta_..@1.0.0.yaml"
+@pytest.mark.parametrize("absolute", [False, True])
+def test_names_that_lead_out_are_refused(absolute: bool, tmp_path: Path, registry: Registry) -> None:
+    """`..`, and one that is absolute since its description stands below `_meta_/`; also under a name of one's own."""
+    peer, out = tmp_path / "peer", tmp_path / "out"
+    name = out.as_posix() if absolute else ".."
+    described = Path(f"{peer}/_meta_{name}@1.0.0.yaml")
     described.parent.mkdir(parents=True)
     described.write_text(yaml.safe_dump({"class": "builtins.dict", "materializer": CONTAINER}))
-    (tmp_path / "out" / "1.0.0").mkdir(parents=True)
-    (tmp_path / "1.0.0").mkdir()
-    (tmp_path / "1.0.0" / "data.json").write_text('{"secret":1}')
-    results = import_mindtrace(peer, registry)
-    assert [result.outcome for result in results] == ["failed"]
+    for place in (out, tmp_path):
+        (place / "1.0.0").mkdir(parents=True)
+        (place / "1.0.0" / "data.json").write_text('{"secret":1}')
+    for results in (import_mindtrace(peer, registry), import_mindtrace(peer, registry, names={name: "x"})):
+        assert [result.source for result in results] == [f"{name}@1.0.0"]
+        assert isinstance(results[0].error, InvalidNameError | UnsupportedSourceError)
+    assert isinstance(results[0].error, UnsupportedSourceError)
     assert registry.list_objects() == []
 
 
