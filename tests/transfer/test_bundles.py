@@ -410,6 +410,22 @@ def test_any_missing_end_is_found(registry: Registry, path: Path) -> None:
             Registry(MemoryBackend()).import_(path)
 
 
+def test_a_bundle_that_is_cut_off_while_it_is_open(registry: Registry, path: Path) -> None:
+    """Its directory was read before; what is no longer there is not handed out."""
+    registry.export(path)
+    backend = ArchiveBackend(path)
+    keys = [info.key for info in backend.list("")]
+    with zipfile.ZipFile(path) as archive:
+        first = next(info for info in archive.infolist() if info.header_offset == 0)
+    os.truncate(path, 30 + len(first.filename) + first.file_size // 2)
+    with pytest.raises(CorruptError, match=f"{first.filename}.*cut off"):
+        backend.get(first.filename)
+    assert len(backend.get(first.filename, 0, 10).data) == 10
+    for key in keys:
+        with pytest.raises(CorruptError, match=key):
+            backend.get(key)
+
+
 @pytest.mark.parametrize("data", [b"", b"not a zip at all", b"PK\x03\x04" * 100])
 def test_what_is_no_bundle(path: Path, data: bytes) -> None:
     """Any other file."""
@@ -482,8 +498,20 @@ def test_a_key_that_is_there_twice_is_refused(registry: Registry, path: Path) ->
         Registry(path).list_objects()
 
 
-@pytest.mark.parametrize("field", ["size", "offset", "method", "name", "encrypted"])
-def test_a_directory_that_lies_is_refused(registry: Registry, path: Path, field: str) -> None:
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ("size", "its size is not"),
+        ("sizes", "its size is not"),
+        ("offset", "does not begin where"),
+        ("far", "its size is not"),
+        ("magic", "does not begin where"),
+        ("method", "compressed or encrypted"),
+        ("name", "does not begin where"),
+        ("encrypted", "compressed or encrypted"),
+    ],
+)
+def test_a_directory_that_lies_is_refused(registry: Registry, path: Path, field: str, said: str) -> None:
     """Sizes that the file cannot hold, entries that begin elsewhere: an error, and nothing is allocated by it."""
     registry.export(path, ["small"])
     data = bytearray(path.read_bytes())
@@ -492,6 +520,14 @@ def test_a_directory_that_lies_is_refused(registry: Registry, path: Path, field:
     match field:
         case "size":
             data[at + 20 : at + 28] = struct.pack("<II", 2**31 - 1, 2**31 - 1)
+        case "sizes":
+            data[at + 20 : at + 24] = struct.pack("<I", 1)
+        case "magic":
+            data[: data.find(b"refs/small")] = data[: data.find(b"refs/small")].replace(
+                b"PK\x03\x04", b"PK\x03\x05"
+            )
+        case "far":
+            data[at + 42 : at + 46] = struct.pack("<I", 2**31 - 1)
         case "offset":
             data[at + 42 : at + 46] = struct.pack("<I", 7)
         case "method":
@@ -502,7 +538,7 @@ def test_a_directory_that_lies_is_refused(registry: Registry, path: Path, field:
             data[at + 8] |= 1
     path.write_bytes(data)
     target = Registry(MemoryBackend())
-    with pytest.raises(CorruptError, match=str(path)):
+    with pytest.raises(CorruptError, match=rf"{path}.*{said}"):
         target.import_(path)
     assert is_untouched(target.backend)
 

@@ -16,12 +16,13 @@ from casreg.exceptions import (
     ObjectNotFoundError,
     VersionConflictError,
 )
-from casreg.keys import is_data_key
+from casreg.keys import is_data_key, manifest_key
 from casreg.refs import spill
 from casreg.registry import Registry
+from casreg.repository import Repository
 from casreg.testing.faults import FaultKind, until_clean
 from casreg.transfer import renaming
-from engine.test_stale import Collector
+from engine.test_stale import Collector, used_by
 from registry.lab import noise, snapshot
 from transfer.lab import check, entry_of, place_of, view
 
@@ -65,6 +66,9 @@ def test_everything_of_a_name_goes_along(place: MemoryBackend) -> None:
     assert view(place) == renamed(before)
     assert Registry(place).list_objects() == ["new", "other"]
     assert entry_of(place, "new", "1.0.1").protected
+    history = Repository(place).refs.ask("new", lambda history: history)
+    assert history is not None
+    assert {entry.write for _, entry in history.live()} == {history.ref.write}
     assert {key for key in snapshot(place) if is_data_key(key)} == {key for key in files if is_data_key(key)}
     check(place)
 
@@ -237,8 +241,11 @@ def test_beside_a_collector_that_condemned_it(place: MemoryBackend) -> None:
     """Files of versions that live are condemned: the new name gets its own, and both end well."""
     before = view(place)
     collector = Collector(place)
-    collector.condemn([key for key in snapshot(place) if is_data_key(key)])
+    condemned = {key for key in snapshot(place) if is_data_key(key)}
+    collector.condemn(condemned)
     Registry(place).rename("old", "new")
+    assert not condemned & used_by(place, "new")
+    assert not condemned & {manifest_key(entry_of(place, "new", one).manifest) for one in ("1.0.0", "1.0.1")}
     collector.finish(collector.judge())
     assert view(place) == renamed(before)
     check(place)

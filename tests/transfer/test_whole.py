@@ -165,6 +165,9 @@ def test_a_registry_of_single_versions_takes_the_highest(source: MemoryBackend) 
     target = MemoryBackend()
     registry = Registry(target, version_objects=False)
     registry.save("a", "other")
+    terms = Terms("", single=True)
+    done = copy_all(Repository(source), Repository(MemoryBackend()), terms=terms)
+    assert [f"{one.name}@{one.version}" for one in done] == ["a@2.0.0", "b@1.0.0"]
     registry.update(Registry(source))
     assert registry.list_objects_and_versions() == {"a": ["2.0.0"], "b": ["1.0.0"]}
 
