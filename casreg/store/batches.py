@@ -27,9 +27,8 @@ def save(
         InvalidArgumentError: There are more or fewer objects, versions, … than keys.
     """
     options = dict(options)
-    inspect.signature(Registry.save).bind(
-        None, "", None, **options
-    )  # or each item would be told of the misspelling
+    # An option that there is not is one mistake, not one for each item.
+    inspect.signature(Registry.save).bind(None, "", None, **options)
     items, count = asked(keys, version), len(keys)
     given = objects(objs, count)
     metadata = per_item(options.pop("metadata", None), count, "metadata")

@@ -54,6 +54,16 @@ def test_what_is_no_key(text: str) -> None:
         parse_key(text)
 
 
+@pytest.mark.parametrize("name", ["-x", "x:", "x y", "ä", ":", "x\n"])
+def test_a_name_that_no_registry_takes(name: str) -> None:
+    """Is refused as a registry refuses it, whatever registry there is; `_` is for the registry to say."""
+    with pytest.raises(InvalidNameError):
+        parse_key(f"a/{name}")
+    with pytest.raises(InvalidNameError):
+        parse_key(f"{name}@1.0.0")
+    assert parse_key("a/my_name").name == "my_name"
+
+
 def test_a_key_without_a_location() -> None:
     """Is a key, of which a store says what it may be used for."""
     assert parse_key("my:model@prod") == StoreKey(None, "my:model", "prod")

@@ -161,6 +161,9 @@ def test_listings_are_qualified(store: Store) -> None:
     store.save("b/a", 1)
     assert store.list_objects() == list(store) == list(store.keys()) == ["a/x", "b/a", "b/y"]
     assert store.list_objects("b") == ["b/a", "b/y"]
+    store.add_mount("0", holding(z=1))
+    assert store.list_objects() == ["0/z", "a/x", "b/a", "b/y"]
+    store.remove_mount("0")
     assert store.list_objects_and_versions() == {
         "a/x": ["1.0.0", "1.0.1"],
         "b/a": ["1.0.0"],
@@ -262,6 +265,16 @@ def test_lists_of_keys_go_to_their_mounts() -> None:
     assert list(deleted) == [["1.0.0", "1.0.1"], None, ["1.0.0"]]
     assert isinstance(deleted.errors[0], ReadOnlyError)
     assert list(store) == ["a/y", "r/z"]
+
+
+def test_a_key_that_is_there_many_times() -> None:
+    """Is saved and deleted in the order of the list, so that every object has the number of its turn."""
+    store = Store(mounts={"a": holding(), "b": holding()})
+    count = 40
+    saved = store.save(["a/x", "b/x"] * count, list(range(2 * count)))
+    assert list(saved) == [f"1.0.{turn}" for turn in range(count) for _ in "ab"]
+    assert store.load("a/x@1.0.7") == 14
+    assert list(store.load([f"b/x@1.0.{turn}" for turn in range(count)])) == list(range(1, 2 * count, 2))
 
 
 def test_lists_with_a_value_for_each() -> None:
