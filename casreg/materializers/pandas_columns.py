@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import TYPE_CHECKING, Any, Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, cast
 from zoneinfo import ZoneInfo
 
 from casreg.exceptions import MaterializationError, NoMaterializerError
@@ -20,6 +21,7 @@ _NUMBERS: Final = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)")
 _COMPLEX: Final = {"complex64": "float32", "complex128": "float64"}
 _TIMES: Final = re.compile(r"(datetime64|timedelta64)\[(s|ms|us|ns)\]")
 _MASKED: Final = re.compile(r"boolean|U?Int(8|16|32|64)|Float(32|64)")
+_STORAGES: Final = ("python", "pyarrow")
 _NAT: Final = -(1 << 63)
 
 
@@ -184,6 +186,10 @@ def _encode_string(array: Any) -> tuple[object, Any]:
     import pyarrow.compute as pc
 
     dtype = array.dtype
+    if dtype.storage not in _STORAGES:
+        raise NoMaterializerError(
+            f"text of the storage {dtype.storage!r} is not stored; use `astype('string')`"
+        )
     found = _arrow_of(array)
     kept = "NA" if getattr(dtype, "na_value", pd.NA) is pd.NA else "nan"
     found = found if found.type == pa.large_string() else pc.cast(found, pa.large_string())
@@ -197,9 +203,12 @@ def _decode_string(node: object, column: Any) -> Any:
 
     storage, missing = field(node, "string", "missing")
     expect(column, pa.large_string(), nulls=True)
-    if storage not in ("python", "pyarrow") or missing not in ("nan", "NA"):
+    if storage not in _STORAGES or missing not in ("nan", "NA"):
         raise MaterializationError(f"no text is ever described as {node!r:.80}")
-    dtype = pd.StringDtype(storage, **({"na_value": np.nan} if missing == "nan" else {}))
+    try:
+        dtype = pd.StringDtype(storage) if missing == "NA" else pd.StringDtype(storage, na_value=np.nan)
+    except TypeError as err:
+        raise MaterializationError(f"text whose missing values are nan needs pandas 2.3: {err}") from err
     return dtype.__from_arrow__(column)
 
 
@@ -207,7 +216,9 @@ def _encode_zoned(array: Any) -> tuple[object, Any]:
     import pyarrow as pa  # heavy
 
     unit, zone = array.dtype.unit, array.dtype.tz
-    if type(zone) not in (dt.timezone, ZoneInfo):
+    if type(zone).__module__.partition(".")[0] == "pytz" and isinstance(zone.zone, str):
+        zone = {"pytz": zone.zone}  # what pandas 2 makes of the name of a zone
+    elif type(zone) not in (dt.timezone, ZoneInfo):
         raise NoMaterializerError(
             f"the time zone {zone!r} would not come back; convert it with `tz_convert(zoneinfo.ZoneInfo(key))`"
         )
@@ -219,10 +230,20 @@ def _decode_zoned(node: object, column: Any) -> Any:
     import pyarrow as pa
 
     unit, zone = field(node, "datetime", "zone")
-    if unit not in ("s", "ms", "us", "ns") or zone is None:
+    if isinstance(zone, dict):
+        zone = _pytz_zone(*field(zone, "pytz"))
+    if unit not in ("s", "ms", "us", "ns") or not isinstance(zone, dt.tzinfo):
         raise MaterializationError(f"no times are ever described as {node!r:.80}")
     instants = _clock(column, pa.timestamp(unit, "UTC")).view(f"datetime64[{unit}]")
     return pd.DatetimeIndex(instants).tz_localize("UTC").tz_convert(zone).array
+
+
+def _pytz_zone(key: object) -> object:
+    pytz = import_module("pytz")  # pandas 2, or the user, has brought it where it is needed
+    try:
+        return cast("object", pytz.timezone(str(key)))  # one of a closed list
+    except KeyError as err:
+        raise MaterializationError(f"the time zone {key!r:.80} is not known to pytz here") from err
 
 
 def _encode_period(array: Any) -> tuple[object, Any]:
@@ -284,7 +305,7 @@ def _decode_sparse(node: object, column: Any) -> Any:
     make = getattr(pd.arrays.SparseArray, "from_indices", None)
     if make is not None:
         return make(values, at, length, fill_value=fill, kind=kind, dtype=values.dtype)
-    from pandas._libs.sparse import make_sparse_index  # pandas 2 has no public name for it
+    from pandas.core.arrays.sparse.array import make_sparse_index  # pandas 2 has no public name for it
 
     index = make_sparse_index(length, at, kind)
     return pd.arrays.SparseArray(values, sparse_index=index, dtype=pd.SparseDtype(values.dtype, fill))

@@ -46,19 +46,20 @@ def encode_type(dtype: Any) -> JSON:
     if name == "Enum":
         return {"Enum": dtype.categories.to_list()}
     if name == "Categorical":
-        return _encode_categories(getattr(dtype, "categories", None))
+        return _encode_categories(dtype)
     raise NoMaterializerError(
         f"polars columns of {dtype!r} cannot be stored; cast them to another type (Python objects to text), or pass "
         f"`allow_pickle=True`"
     )
 
 
-def _encode_categories(found: Any) -> JSON:
-    if found is None:
+def _encode_categories(dtype: Any) -> JSON:
+    found = getattr(dtype, "categories", None)
+    if found is None and dtype.ordering != "physical":  # before polars 1.32
         raise NoMaterializerError(
-            "categories of this old polars are not stored; update it, or `cast(pl.String)`"
+            "categories in lexical order are not stored; update polars, or `cast(pl.String)`"
         )
-    if found.is_global():
+    if found is None or found.is_global():
         return "Categorical"
     return {"Categorical": [found.name(), found.namespace(), str(found.physical())]}
 

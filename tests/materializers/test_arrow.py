@@ -298,6 +298,13 @@ def test_dictionaries_of_single_chunks_are_refused() -> None:
     assert same(unified, load(save(unified)))
 
 
+def test_types_that_the_file_would_change_are_refused() -> None:
+    """An Arrow file makes one dictionary of a dictionary of dictionaries."""
+    inner = pa.array(["a", "b"]).dictionary_encode()
+    with pytest.raises(NoMaterializerError, match="another"):
+        save(pa.DictionaryArray.from_arrays(pa.array([0, 1]), inner))
+
+
 @pytest.mark.parametrize(
     "params",
     [
@@ -307,10 +314,11 @@ def test_dictionaries_of_single_chunks_are_refused() -> None:
         {"kind": "array"},
         {"kind": "table", "extensions": []},
         {"kind": "table", "extensions": {"9": ["arrow.uuid"]}},
-        {"kind": "table", "extensions": {"-1": ["arrow.uuid"]}},
-        {"kind": "table", "extensions": {"²": ["arrow.uuid"]}},
+        {"kind": "table", "extensions": {"-1": ["arrow.bool8"]}},
+        {"kind": "table", "extensions": {"2": ["arrow.bool8"]}},
+        {"kind": "table", "extensions": {"01": ["arrow.bool8"]}},
         {"kind": "table", "extensions": {"0": ["arrow.uuid"]}},
-        {"kind": "table", "extensions": {"0": ["arrow.json"]}},
+        {"kind": "table", "extensions": {"1": ["arrow.json"]}},
         {"kind": "table", "extensions": {"0": ["arrow.opaque", 1, 2]}},
         {"kind": "table", "extensions": {"0": ["arrow.fixed_shape_tensor", [1], None, None]}},
         {"kind": "table", "extensions": {"0": ["casreg.test.mine"]}},
@@ -319,7 +327,9 @@ def test_dictionaries_of_single_chunks_are_refused() -> None:
 )
 def test_parameters_that_do_not_fit_are_refused(params: Any) -> None:
     """They say which class it was, and which columns have a type of the closed list."""
-    folder = save(pa.table({"a": [1, 2], "b": ["x", "y"]}))
+    folder = save(pa.table({"a": pa.array(["x", "y"]), "b": pa.array([1, 0], pa.int8())}))
+    good: Any = {"kind": "table", "extensions": {"1": ["arrow.bool8"]}}
+    assert load(MemoryInFolder(folder.files, good)).column(1).type == pa.bool8()
     with pytest.raises(MaterializationError):
         load(MemoryInFolder(folder.files, params))
 

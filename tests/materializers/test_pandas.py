@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
+import sys
 import uuid
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -399,11 +401,42 @@ def test_the_file_opens_without_casreg() -> None:
     testing.assert_frame_equal(read, frame)
 
 
-class Mine(pd.DataFrame):
+class Zone(dt.tzinfo):
+    """A zone as those of pytz: known by its name to a function of that library."""
+
+    def __init__(self, zone: str) -> None:
+        self.zone = zone
+
+    def utcoffset(self, when: dt.datetime | None) -> dt.timedelta:
+        return dt.timedelta(hours=len(self.zone))
+
+    def dst(self, when: dt.datetime | None) -> dt.timedelta:
+        return dt.timedelta(0)
+
+    def tzname(self, when: dt.datetime | None) -> str:
+        return self.zone
+
+
+def test_zones_of_pytz_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names become such zones in pandas 2. pytz need not be installed elsewhere, so that a module stands in for it."""
+    zones = {"Some/Where": Zone("Some/Where")}
+    monkeypatch.setattr(Zone, "__module__", "pytz.tzfile")
+    monkeypatch.setitem(sys.modules, "pytz", SimpleNamespace(timezone=zones.__getitem__))
+    folder = save(pd.Series(DAYS.tz_localize("UTC").tz_convert(zones["Some/Where"])))
+    loaded: Any = load_object(PandasFrame(), folder)
+    assert loaded.dtype.tz is zones["Some/Where"]
+    assert loaded[0] == DAYS[0].tz_localize("UTC")
+    with pytest.raises(MaterializationError, match="Else/Where"):
+        load_object(
+            PandasFrame(), changed(folder, lambda node: node["dtype"].update(zone={"pytz": "Else/Where"}))
+        )
+
+
+class Mine(pd.DataFrame):  # type: ignore[misc] # not followed by mypy
     """Somebody's subclass."""
 
 
-class Other(ExtensionDtype):
+class Other(ExtensionDtype):  # type: ignore[misc] # as above
     """Somebody's dtype."""
 
     name = "Int64"
