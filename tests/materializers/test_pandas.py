@@ -22,7 +22,14 @@ from pandas import testing
 from pandas.api.extensions import ExtensionDtype
 
 from casreg.exceptions import MaterializationError, NoMaterializerError
-from casreg.materializers import BUILTIN, ClassTable, MaterializerTable, load_object, materialize
+from casreg.materializers import (
+    BUILTIN,
+    ClassTable,
+    MaterializerTable,
+    load_object,
+    materialize,
+    pandas_columns,
+)
 from casreg.materializers.arrow_file import BATCH_ROWS
 from casreg.materializers.pandas_frame import PandasFrame
 from casreg.registry import Registry
@@ -582,6 +589,58 @@ def test_a_frequency_that_does_not_fit_is_refused() -> None:
     folder = save(pd.Series([1, 2, 3], index=DAYS))
     with pytest.raises(MaterializationError, match="freq"):
         load_object(PandasFrame(), changed(folder, lambda node: node["index"].update(freq="W")))
+
+
+def test_codes_beyond_a_level_are_refused() -> None:
+    """A MultiIndex would read where there is nothing."""
+    index = pd.MultiIndex(levels=[pd.RangeIndex(2), ["a", "b"]], codes=[[0, 1, -1], [1, 0, 0]])
+    folder = save(index)
+    assert same(index, load_object(PandasFrame(), folder))
+    for stop in (1, 0):
+        wrong = changed(
+            folder, lambda node, to=stop: node["index"]["levels"][0]["codes"].update(range=[0, to, 1])
+        )
+        with pytest.raises(MaterializationError):
+            load_object(PandasFrame(), wrong)
+
+
+def test_levels_with_a_value_twice_are_refused() -> None:
+    """There are such only when pandas it is told not to look, and would not when it is loaded."""
+    index = pd.MultiIndex(levels=[["a", "a"]], codes=[[0, 1]], verify_integrity=False)
+    with pytest.raises(NoMaterializerError, match="twice"):
+        save(index)
+
+
+def test_an_order_that_was_given_is_kept() -> None:
+    """`sortorder` says how many levels are sorted."""
+    index = pd.MultiIndex(levels=[["a", "b"], [1, 2]], codes=[[0, 1], [1, 0]], sortorder=1)
+    assert back(index).sortorder == 1
+
+
+def test_an_index_of_somebody_else_is_refused() -> None:
+    """As of a subclass of any other."""
+
+    class Own(pd.Index):  # type: ignore[misc] # not followed by mypy
+        pass
+
+    index = pd.Index([1, 2])
+    index.__class__ = Own
+    with pytest.raises(NoMaterializerError, match="Own"):
+        save(index)
+
+
+def test_what_would_become_another_dtype_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a new pandas does: the description is read again before anything is stored."""
+    encode = pandas_columns._ENCODERS["StringDtype"]
+
+    def other(array: Any) -> tuple[object, Any]:
+        node, values = encode(array)
+        assert isinstance(node, dict)
+        return {**node, "missing": "NA"}, values
+
+    monkeypatch.setitem(pandas_columns._ENCODERS, "StringDtype", other)
+    with pytest.raises(NoMaterializerError, match="another"):
+        save(pd.Series(["a"], dtype="str"))
 
 
 @pytest.mark.parametrize("missing", ["pandas", "pyarrow"])
