@@ -813,17 +813,14 @@ class Registry(MutableMapping[str, Any]):
         )
         return str(copied.version)
 
-    def _copy_all(
-        self, source: Repository, wanted: Iterable[transfer.Wanted] | None, progress: ProgressCallback | None
-    ) -> list[str]:
+    def _copy_all(self, source: Repository, of_each: Selector | None) -> None:
         terms = terms_of("", None, single=not self._version_objects, mutable=self._mutable)
         copied = transfer.copy_all(
-            source, self._repository, wanted, terms=terms, progress=progress or self._progress
+            source, self._repository, of_each=of_each, terms=terms, progress=self._progress
         )
         log.debug(
             "copied %d versions from %s to %s", len(copied), source.backend.location, self._backend.location
         )
-        return qualified(copied)
 
     # ------------------------------------------------------------------------------------------ tags and notes
 
@@ -1044,8 +1041,7 @@ class Registry(MutableMapping[str, Any]):
         """
         if isinstance(source, Registry):
             other = source._repository  # noqa: SLF001 - one of our own
-            latest = (transfer.Wanted(name, Latest()) for name in list_names(other))
-            self._copy_all(other, None if sync_all_versions else latest, None)
+            self._copy_all(other, None if sync_all_versions else Latest())
             source = ()
         for key, value in mapping.pairs(source, named):
             self.save(key, value)

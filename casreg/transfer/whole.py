@@ -92,6 +92,7 @@ def copy_all(
     target: Repository,
     wanted: Iterable[Wanted] | None = None,
     *,
+    of_each: Selector | None = None,
     terms: Terms | None = None,
     progress: ProgressCallback | None = None,
 ) -> list[Copied]:
@@ -104,7 +105,8 @@ def copy_all(
     Args:
         source: From where.
         target: Where to.
-        wanted: Which; None for all live versions of all names.
+        wanted: Which; None for all names.
+        of_each: What is taken of each name where all are; by default all live versions.
         terms: How: `single` takes the highest version of each name, and leaves only that one; `on_conflict`.
         progress: Is told. Its numbers are those of all versions together.
 
@@ -121,7 +123,7 @@ def copy_all(
         StorageError: One of the two refused or failed.
     """
     terms = terms or Terms("")
-    choice = _chosen(source, wanted, single=terms.single)
+    choice = _chosen(source, wanted, of_each, single=terms.single)
     _check_conflicts(target, choice, terms)
     meter = Meter(progress, sum(item.entry.size for item in choice.items))
     done: list[Copied] = []
@@ -161,13 +163,15 @@ def _copy(
     return [Copied(item.name, saved.version, saved.existed)]
 
 
-def _chosen(source: Repository, wanted: Iterable[Wanted] | None, *, single: bool) -> _Choice:
+def _chosen(
+    source: Repository, wanted: Iterable[Wanted] | None, of_each: Selector | None, *, single: bool
+) -> _Choice:
     """What is wanted, each version once, by name and ascending."""
     by_name: dict[str, list[Selector | None]] = defaultdict(list)
-    for name, selector in map(Wanted, ref_names(source)) if wanted is None else wanted:
+    strict = wanted is not None
+    for name, selector in [Wanted(name, of_each) for name in ref_names(source)] if wanted is None else wanted:
         by_name[name].append(selector)
     choice = _Choice()
-    strict = wanted is not None
     answers = each(sorted(by_name), lambda name: _asked(source, name, by_name[name], strict=strict))
     for name, (found, tags) in answers:
         for version in sorted(found)[-1:] if single else sorted(found):
@@ -179,22 +183,27 @@ def _chosen(source: Repository, wanted: Iterable[Wanted] | None, *, single: bool
 def _asked(
     source: Repository, name: str, selectors: Sequence[Selector | None], *, strict: bool
 ) -> tuple[dict[Version, Entry], dict[str, Version]]:
-    """The versions of a name that the selectors mean, and the tags of the name."""
+    """The versions of a name that the selectors mean, and the tags of the name.
+
+    Raises:
+        ObjectNotFoundError: There are none, and it is `strict`.
+    """
 
     def ask(history: History | None) -> tuple[dict[Version, Entry], dict[str, Version]]:
-        if history is None:
-            found: dict[Version, Entry] = {}
-            tags: dict[str, Version] = {}
-        else:
-            found = {}
-            for selector in selectors:
+        found: dict[Version, Entry] = {}
+        if history is None or history.latest() is None:
+            if strict:
+                raise ObjectNotFoundError(
+                    f"there is no object {name!r} in {source.backend.location}; `list_objects()` says what there is"
+                )
+            return found, {}
+        for selector in selectors:
+            try:
                 found.update(_selected(history, selector))
-            tags = {tag: version for tag, (version, _) in history.ref.tags.items()}
-        if strict and not found:
-            raise ObjectNotFoundError(
-                f"there is no object {name!r} in {source.backend.location}; `list_objects()` says what there is"
-            )
-        return found, tags
+            except ObjectNotFoundError:
+                if strict:
+                    raise
+        return found, {tag: version for tag, (version, _) in history.ref.tags.items()}
 
     return source.refs.ask(name, ask)
 

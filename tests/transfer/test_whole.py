@@ -75,6 +75,12 @@ def test_latest_versions_only(source: MemoryBackend) -> None:
     assert view(target).keys() == {"a@2.0.0", "b@1.0.0"}
 
 
+def test_a_range_of_each_name(source: MemoryBackend) -> None:
+    """Names that have nothing in it are left out."""
+    done = copy_all(Repository(source), Repository(MemoryBackend()), of_each=parse_selector(">1.0.0,<2"))
+    assert done == [Copied("a", parse_version("1.0.1"), existed=False)]
+
+
 def test_update_still_takes_mappings() -> None:
     """Mappings, pairs and named objects are saved; beside a Registry too."""
     target, other = Registry(MemoryBackend()), Registry(MemoryBackend())
