@@ -605,7 +605,7 @@ def test_codes_beyond_a_level_are_refused() -> None:
 
 
 def test_levels_with_a_value_twice_are_refused() -> None:
-    """There are such only when pandas it is told not to look, and would not when it is loaded."""
+    """There are such only where pandas was told not to look; when it is loaded, it looks."""
     index = pd.MultiIndex(levels=[["a", "a"]], codes=[[0, 1]], verify_integrity=False)
     with pytest.raises(NoMaterializerError, match="twice"):
         save(index)
