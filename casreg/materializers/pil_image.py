@@ -40,17 +40,16 @@ class PilImage:
     def save(self, obj: object, folder: OutFolder) -> None:
         """See `Materializer.save`."""
         image = _plain(obj)
-        info, image.info = image.info, {}  # of which PIL would write into a PNG what it knows, or fail
         folder.params["mode"] = image.mode
         if image.mode in PNG_MODES and _fits_png(image):
-            folder.add(_PNG, *write_png(image, info))
+            folder.add(_PNG, *write_png(image))
         else:
             add_array(folder, _NPY, pixels_of(image))
             if image.palette is not None and len(image.palette.palette):
                 folder.params["palette"] = image.palette.mode
                 folder.add(_PALETTE, bytes(image.palette.palette))
-        if info:
-            _add_info(info, folder)
+        if image.info:
+            _add_info(image.info, folder)
 
     def load(self, folder: InFolder, cls: type | None) -> Image.Image:  # noqa: ARG002 - the protocol's signature
         """See `Materializer.load`."""

@@ -18,7 +18,6 @@ from casreg.exceptions import MaterializationError
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Mapping
 
     from PIL import Image
 
@@ -43,15 +42,15 @@ _MAX_CHUNK: Final = 1 << 30
 _MAX_PROFILE: Final = 1 << 19  # PIL refuses to read a PNG with a profile beyond 1 MiB; `info.json` has it
 
 
-def write_png(image: Image.Image, info: Mapping[Any, Any]) -> list[bytes]:
+def write_png(image: Image.Image) -> list[bytes]:
     """`image`, which has one of `PNG_MODES` and a pixel at least, as a PNG file in pieces.
 
-    Of `info`, which is stored beside it, the colour profile, orientation and transparency are for other programs, so that
-    they show the image as it is.
+    Of its `info`, which is stored beside it, the colour profile, orientation and transparency are for other programs,
+    so that they show the image as it is.
     """
     bits, colour = PNG_MODES[image.mode]
     pieces = [_START, *_chunk(b"IHDR", struct.pack(">IIBBBBB", *image.size, bits, colour, 0, 0, 0))]
-    profile, exif = info.get("icc_profile"), info.get("exif")
+    profile, exif = image.info.get("icc_profile"), image.info.get("exif")
     if type(profile) is bytes and 0 < len(profile) <= _MAX_PROFILE:
         pieces += _chunk(b"iCCP", b"ICC Profile\0\0" + _stored(profile))
     if type(exif) is bytes and exif:
@@ -59,7 +58,7 @@ def write_png(image: Image.Image, info: Mapping[Any, Any]) -> list[bytes]:
     colours = bytes(image.palette.palette) if image.mode == "P" and image.palette is not None else b""
     if colours:
         pieces += _chunk(b"PLTE", colours)
-    clear = _transparency(image.mode, info.get("transparency"), len(colours) // 3)
+    clear = _transparency(image.mode, image.info.get("transparency"), len(colours) // 3)
     if clear:
         pieces += _chunk(b"tRNS", clear)
     pixels = _stored(_rows(image, bits * _CHANNELS[colour]))

@@ -314,6 +314,22 @@ def test_an_image_that_is_filtered_in_parts_comes_back() -> None:
     assert same(smooth, loaded(saved(smooth)))
 
 
+def test_a_row_that_fills_a_block_of_deflate_ends_it() -> None:
+    """Strict readers want the last block marked as such."""
+    data = saved(image("L", 65534, 1)).files["image.png"]
+    at = data.index(b"IDAT")
+    size = int.from_bytes(data[at - 4 : at], "big")
+    assert len(zlib.decompress(data[at + 4 : at + 4 + size])) == 65535
+
+
+def test_transparency_is_never_longer_than_the_palette() -> None:
+    """Strict readers refuse a PNG in which it is."""
+    made = with_info(indexed("P", bytes(range(9))), transparency=bytes(256))
+    assert chunk(b"tRNS", bytes(3)) in saved(made).files["image.png"]
+    made.info["transparency"] = 2
+    assert chunk(b"tRNS", b"\xff\xff\0") in saved(made).files["image.png"]
+
+
 def test_a_filter_helps_to_compress() -> None:
     """What the filter leaves of a gradient is nearly nothing."""
     made = Image.merge("RGB", [Image.linear_gradient("L")] * 3)
@@ -364,12 +380,13 @@ def chunk(name: bytes, data: bytes) -> bytes:
         (png(2**31 - 1, 2**31 - 1), "RGB"),
         (png(1, 1, 8, 5), "RGB"),
         (png(1, 1, 8, 2, 1), "RGB"),
+        (png(1, 1, 16, 2), "RGB"),
         (png(1, 1, 8, 0), "RGB"),
         (b"", "L"),
         (b"\x89PNG\r\n\x1a\n", "L"),
         (b"GIF89a" + bytes(50), "P"),
     ],
-    ids=["bomb", "small bomb", "largest", "colour", "interlaced", "mode", "empty", "start", "gif"],
+    ids=["bomb", "small bomb", "largest", "colour", "interlaced", "bits", "mode", "empty", "start", "gif"],
 )
 def test_hostile_png_files_are_refused(data: bytes, mode: str) -> None:
     """Pixels are never more than the bytes that are there, and the mode is what was said."""
