@@ -159,18 +159,16 @@ def _decode_multi(node: object, arrays: Iterator[Any]) -> Any:
 def _decode_labels(node: object) -> Any:
     import numpy as np  # heavy
     import pandas as pd
+    import pyarrow as pa
 
     labels, dtype, name = field(node, "labels", "dtype", "name")
     if not isinstance(labels, list):
         raise MaterializationError(f"labels should be a list, not {labels!r:.80}")
     made = np.empty(len(labels), object)
-    made[:] = labels
+    for at, label in enumerate(labels):  # one by one: numpy would make two dimensions of tuples
+        made[at] = label
     if dtype is None:
         return pd.Index(made, dtype=object, name=name, tupleize_cols=False)
-    if not all(type(one) is str for one in labels):
-        raise MaterializationError("labels of text should be text")
-    import pyarrow as pa  # heavy
-
     array = decode_column(dtype, _chunked(pa.array(labels, pa.large_string())))
     return pd.Index(array, dtype=array.dtype, name=name)
 

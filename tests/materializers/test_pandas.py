@@ -241,6 +241,8 @@ def others_than_frames() -> list[object]:
         pd.Series([1.5, None], name=5, index=DAYS[:2]),
         pd.Index([1, 2], name="i"),
         pd.Index(["a", None], dtype=object),
+        pd.Index([(1, 2), (3, "x")], tupleize_cols=False),
+        pd.Index([(1, 2), None, 2.5], dtype=object, tupleize_cols=False),
         pd.RangeIndex(3, name="r"),
         DAYS,
         pd.MultiIndex.from_product([["a"], [1, 2]], names=["x", "y"]),
