@@ -8,6 +8,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import threading
 import zipfile
 from collections import Counter
@@ -188,9 +189,12 @@ def test_a_forked_child_goes_on_reading(stored: RecordingBackend) -> None:
     out, into = os.pipe()
     pid = os.fork()
     if not pid:
-        right = opened.read(9 * MIB) == MIXED[start : start + 9 * MIB]
-        os.write(into, b"1" if right else b"0")
-        os._exit(0)
+        signal.alarm(60)  # one that waits for ever must not stay behind
+        try:
+            right = opened.read(9 * MIB) == MIXED[start : start + 9 * MIB]
+            os.write(into, b"1" if right else b"0")
+        finally:
+            os._exit(0)
     os.close(into)
     assert os.read(out, 1) == b"1"
     os.close(out)
