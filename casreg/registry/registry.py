@@ -735,7 +735,8 @@ class Registry(MutableMapping[str, Any]):
         archive of an ordinary repository: unpacked by any program it is a registry.
 
         Args:
-            path: The file, whose name ends in `.casreg`. It is there when it is whole, or not at all.
+            path: The file, whose name ends in `.casreg`. It is there when it is whole, or not at all; a process that is
+                killed leaves a hidden `.….partial` beside it, which may be removed.
             names: Names, or `name@version`, also with a tag or a range; by default everything.
             progress: As for the Registry, for this call.
 

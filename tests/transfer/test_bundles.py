@@ -626,9 +626,10 @@ def test_whoever_is_killed_leaves_no_half_bundle(tmp_path: Path) -> None:
         )
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
+        said = [process.stdout.readline().strip() for _ in range(turn % 3)]
         time.sleep(draw.random() * 0.1)  # any moment: this is what is tested
         process.kill()
-        said = process.stdout.read().split()
+        said += process.stdout.read().split()
         assert process.wait() == -signal.SIGKILL
         process.stdout.close()
         bundles = sorted(target.glob("*.casreg"))
@@ -637,4 +638,4 @@ def test_whoever_is_killed_leaves_no_half_bundle(tmp_path: Path) -> None:
             assert view(ArchiveBackend(bundle)) == expected
             whole += 1
         assert all(one.name.startswith(".") for one in target.iterdir() if one not in bundles)
-    assert whole
+    assert whole >= 7
