@@ -593,6 +593,13 @@ def test_a_frequency_that_does_not_fit_is_refused() -> None:
         load_object(PandasFrame(), changed(folder, lambda node: node["index"].update(freq="W")))
 
 
+def test_missing_values_where_there_are_none_are_refused() -> None:
+    """Integers would become floats."""
+    folder = save(pd.Series([1, None], dtype="Int64"))
+    with pytest.raises(MaterializationError, match="null"):
+        load_object(PandasFrame(), changed(folder, lambda node: node.update(dtype="int64")))
+
+
 def test_codes_beyond_a_level_are_refused() -> None:
     """A MultiIndex would read where there is nothing."""
     index = pd.MultiIndex(levels=[pd.RangeIndex(2), ["a", "b"]], codes=[[0, 1, -1], [1, 0, 0]])
