@@ -91,7 +91,7 @@ def byte_count(value: int | str, what: str) -> int:
         )
     number, letter, binary = match.groups()
     power = "KMGT".index(letter.upper()) + 1 if letter else 0
-    return int(number) * (1024 if binary else 1000) ** power
+    return int(number) * int((1024 if binary else 1000) ** power)
 
 
 def config_path() -> Path:
