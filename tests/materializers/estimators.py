@@ -49,7 +49,10 @@ from sklearn.preprocessing import (
 )
 from sklearn.svm import SVC, SVR, LinearSVC, OneClassSVM
 from sklearn.tree import DecisionTreeClassifier
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+# On small data compiled threads only wait for each other, long if the machine is busy.
+threadpool_limits(1)
 X, Y = load_iris(return_X_y=True)
 X, Y = X[::3] + 0.1, Y[::3]
 NAMES = np.array(["setosa", "versicolor", "virginica"])[Y]

@@ -41,7 +41,7 @@ def rewrite(folder: MemoryInFolder, path: str, change: Any) -> MemoryInFolder:
     return MemoryInFolder({**folder.files, path: out.getvalue()}, folder.params)
 
 
-def small(values: list[int], dtype: str = "<i8") -> dict[str, Any]:
+def small(values: list[Any], dtype: str = "<i8") -> dict[str, Any]:
     """An array among attributes."""
     data = np.array(values, dtype)
     return {"$small": [dtype, [len(values)], False, base64.b64encode(data.tobytes()).decode()]}

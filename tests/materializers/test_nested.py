@@ -397,6 +397,14 @@ def test_hostile_references_are_refused(tree: str) -> None:
         load(MemoryInFolder({**files, "data.json": tree.encode()}, table=table()))
 
 
+@pytest.mark.parametrize("folder", ["other", "parts/0/parts/1", "parts/00", "parts/0x"])
+def test_a_part_stands_only_where_parts_are_put(folder: str) -> None:
+    """Folders of one form are never inside each other, so that no byte belongs to two objects."""
+    tree = f'[{{"$part":["test.thing/1","{folder}",{{}}]}}]'
+    with pytest.raises(MaterializationError, match="a folder of its own"):
+        load(MemoryInFolder({"data.json": tree.encode(), f"{folder}/number.txt": b"1"}, table=table()))
+
+
 class Odd(TensorMaterializer):
     id: ClassVar[str] = "test.odd/1"
 

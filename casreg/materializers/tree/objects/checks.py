@@ -47,6 +47,7 @@ _CHECKS: Final[dict[str, Callable[[Any], None]]] = {
     "LatentDirichletAllocation": checks_more.topics,
     **dict.fromkeys(_GRADIENT.split(), checks_more.gradient_descent),
     **dict.fromkeys(_COORDINATE.split(), checks_more.coordinate_descent),
+    "IncrementalPCA": checks_more.finite_factors,
     "PatchExtractor": checks_more.patches,
     "FeatureHasher": checks_more.hashing,
     "HashingVectorizer": checks_more.hashing,

@@ -100,3 +100,12 @@ def patches(value: Any) -> None:
 def hashing(value: Any) -> None:
     """Words are taken modulo the number of columns."""
     count(value, "n_features", 1)
+
+
+def finite_factors(value: Any) -> None:
+    """`partial_fit` decomposes them again, which with NaN may never end."""
+    import numpy as np  # heavy
+
+    for name in ("components_", "singular_values_", "mean_"):
+        if has(value, name):
+            require(value, f"{name} is not finite", holds=bool(np.isfinite(array(value, name, "f")).all()))
