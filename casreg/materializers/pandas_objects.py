@@ -118,8 +118,6 @@ def decode_objects(node: JSON, missing: JSON, column: Any) -> Array:
     if missing == MIXED:
         codes = pc.struct_field(column, 1).to_pylist()
         column = pc.struct_field(column, 0)
-        if not set(codes) <= set(range(-1, len(_MISSING))):
-            raise MaterializationError("a column of objects has a kind of missing value that there is not")
     items = column.to_pylist()
     marks = _marks()
     if kind.back is not None:

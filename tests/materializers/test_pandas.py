@@ -410,6 +410,28 @@ def test_the_file_opens_without_casreg() -> None:
     testing.assert_frame_equal(read, frame)
 
 
+def test_what_is_no_time_is_null_for_others() -> None:
+    """And not a time long ago."""
+    times = pd.Series(pd.to_datetime(["2026-01-01", None]))
+    for series in (times, times.dt.tz_localize("UTC"), times.dt.to_period("M"), times - times[0]):
+        with pa.ipc.open_file(pa.py_buffer(save(series).files["data.arrow"])) as reader:
+            assert reader.read_all().column(0).null_count == 1
+
+
+@pytest.mark.parametrize("at", [[0, 3], [-1, 2], [2, 0], [0, 0], [0], [[0, 2]]])
+@pytest.mark.parametrize("kind", ["integer", "block"])
+def test_positions_of_a_sparse_column_are_checked(at: list[Any], kind: str) -> None:
+    """Compiled code writes where they say."""
+    folder = save(pd.Series(pd.arrays.SparseArray([5, 0, 7], kind=kind)))
+    file = next(
+        path for path in sorted(folder.files) if path.endswith(".npy") and b"'<i4'" in folder.files[path]
+    )
+    out = io.BytesIO()
+    np.save(out, np.array(at, np.int32))
+    with pytest.raises(MaterializationError):
+        load_object(PandasFrame(), MemoryInFolder({**folder.files, file: out.getvalue()}))
+
+
 class Zone(dt.tzinfo):
     """A zone as those of pytz: known by its name to a function of that library."""
 
