@@ -25,10 +25,7 @@ if TYPE_CHECKING:
     from casreg.materializers.table import MaterializerTable
 
 _EXTRAS: Final = {
-    **{
-        name: name
-        for name in ("numpy", "scipy", "sklearn", "pandas", "polars", "safetensors", "torch", "pydantic")
-    },
+    **{name: name for name in ("numpy", "scipy", "sklearn", "pandas", "polars", "torch", "pydantic")},
     "pyarrow": "arrow",
     "PIL": "image",
 }
