@@ -152,8 +152,6 @@ def _series(values: Any, rows: Any) -> Any:
     """A column with its dtype given: pandas would make text of objects otherwise."""
     import pandas as pd  # heavy
 
-    if len(values) != len(rows):
-        raise MaterializationError(f"a column has {len(values)} rows, the index {len(rows)}")
     return pd.Series(values, index=rows, dtype=values.dtype, copy=False)
 
 

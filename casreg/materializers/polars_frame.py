@@ -127,10 +127,7 @@ def _from_arrow(name: str, column: Any, dtype: Any) -> Any:
     if is_coded(dtype):
         column = pa.chunked_array([chunk.dictionary_decode() for chunk in column.chunks], wanted.value_type)
     series = pl.Series(name, column, dtype=stored) if len(column) else pl.Series(name, [], dtype=stored)
-    series = series.cast(dtype)
-    if series.dtype != dtype:
-        raise MaterializationError(f"a column should be of {dtype!r}, but is of {series.dtype!r}")
-    return series
+    return series.cast(dtype)
 
 
 @contextlib.contextmanager

@@ -408,6 +408,9 @@ def test_the_file_opens_without_casreg() -> None:
     assert list(read.columns) == ["n", "w", "c", "5"]
     frame.columns = read.columns
     testing.assert_frame_equal(read, frame)
+    twice = pd.DataFrame([[1, 2, 3]], columns=["a", "a", "b"])
+    read = pd.read_feather(io.BytesIO(save(twice).files["data.arrow"]))
+    assert list(read.columns) == ["a [0]", "a [1]", "b"]
 
 
 def test_what_is_no_time_is_null_for_others() -> None:
@@ -593,6 +596,7 @@ def changed(folder: MemoryInFolder, change: Callable[[Any], object]) -> MemoryIn
         lambda node: node["index"].update(range=[0, 3, 0]),
         lambda node: node.update(index={"values": "int64", "freq": None, "name": None}),
         lambda node: node.update(index={"levels": [], "names": [], "sortorder": None}),
+        lambda node: (node["dtypes"].pop(), node["columns"]["labels"].pop()),
         lambda node: node.update(attrs=None),
         lambda node: node.update(flags={}),
         lambda node: node.update(more=1),

@@ -14,7 +14,14 @@ from polars.testing import assert_series_equal
 from polars.testing.parametric import dataframes
 
 from casreg.exceptions import MaterializationError, NoMaterializerError
-from casreg.materializers import BUILTIN, ClassTable, MaterializerTable, load_object, materialize
+from casreg.materializers import (
+    BUILTIN,
+    ClassTable,
+    MaterializerTable,
+    load_object,
+    materialize,
+    polars_frame,
+)
 from casreg.materializers.polars_frame import PolarsFrame
 from casreg.testing.materializer_contract import MaterializerContract
 from casreg.testing.materializer_folders import MemoryInFolder, stored
@@ -154,6 +161,13 @@ def test_what_cannot_come_back_is_refused(value: object, message: str) -> None:
         save(value)
 
 
+def test_what_would_become_another_type_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a new polars does: the description is read again before anything is stored."""
+    monkeypatch.setattr(polars_frame, "encode_type", lambda dtype: {"Enum": ["a", "b"]})
+    with pytest.raises(NoMaterializerError, match="would come back as Enum"):
+        save(pl.Series(["a"], dtype=pl.Enum(["a"])))
+
+
 def test_subclasses_are_refused() -> None:
     """They would come back as something else."""
 
@@ -173,6 +187,10 @@ def test_subclasses_are_refused() -> None:
         ("height", None),
         ("dtypes", ["Int64"]),
         ("dtypes", ["Int64", "Int64"]),
+        ("dtypes", ["Int32", "String"]),
+        ("dtypes", ["Float64", "String"]),
+        ("dtypes", ["Int64", "Binary"]),
+        ("dtypes", ["Int64", "Categorical"]),
         ("dtypes", ["Int64", "Object"]),
         ("dtypes", ["Int64", "DataFrame"]),
         ("dtypes", ["Int64", {"Enum": ["b"]}]),

@@ -14,6 +14,9 @@ from scipy import sparse
 from casreg.exceptions import MaterializationError, NoMaterializerError
 from casreg.materializers import BUILTIN, ClassTable, MaterializerTable, load_object, materialize
 from casreg.materializers.python_json import PythonJson
+from casreg.materializers.tree.decode import Decoder
+from casreg.materializers.tree.kinds import decoder_for
+from casreg.materializers.tree.sparse import _check_pointers
 from casreg.testing.materializer_contract import MaterializerContract
 from casreg.testing.materializer_folders import MemoryInFolder, stored
 
@@ -60,6 +63,8 @@ class TestFormats(MaterializerContract):
         canonical.sum_duplicates()
         far = sparse.coo_array(([1.5], (np.array([7]), np.array([3]))), shape=(10, 10))
         far.coords = tuple(one.astype(np.int64) for one in far.coords)
+        long = sparse.dia_array((np.ones((1, 3)), [1]), shape=(3, 3))
+        long.offsets = long.offsets.astype(np.int64)
         return [
             *(getattr(sparse, name)(DENSE) for name in KINDS),
             *(getattr(sparse, name)((0, 3), dtype=np.int8) for name in KINDS),
@@ -75,6 +80,7 @@ class TestFormats(MaterializerContract):
             twice,
             canonical,
             far,
+            long,
         ]
 
     def equal(self, saved: Any, loaded: Any) -> bool:
@@ -156,6 +162,7 @@ def put(at: int, value: int) -> Any:
         ("bsr_array", 2, put(-1, 9)),
         ("bsr_array", 0, lambda array: array.reshape(-1)),
         ("bsr_array", 0, lambda array: np.zeros((len(array), 3, 1))),
+        ("bsr_array", 0, lambda array: np.zeros((len(array), 0, 1))),
         ("bsr_array", 0, lambda array: array[:1]),
         ("dia_array", 1, put(0, 9)),
         ("dia_array", 1, put(0, -9)),
@@ -171,11 +178,43 @@ def test_arrays_that_point_elsewhere_are_refused(name: str, file: int, change: A
     folder = save(getattr(sparse, name)(DENSE))
     load_object(PythonJson(), folder)
     with pytest.raises(MaterializationError):
-        load_object(PythonJson(), changed(folder, f"parts/{file}.npy", change))
+        PythonJson().load(changed(folder, f"parts/{file}.npy", change), None)
+
+
+def test_coordinates_are_checked_as_they_are_stored() -> None:
+    """Before scipy cuts them down to 32 bits, and looks then."""
+    wide = sparse.coo_array(DENSE)
+    wide.coords = tuple(one.astype(np.int64) for one in wide.coords)
+    folder = save(wide)
+    with pytest.raises(MaterializationError, match="within"):
+        load_object(PythonJson(), changed(folder, "parts/1.npy", lambda array: array + 2**32))
+    with pytest.raises(MaterializationError, match="one type"):
+        load_object(PythonJson(), changed(folder, "parts/1.npy", lambda array: array.astype(np.int32)))
+
+
+@pytest.mark.parametrize(
+    ("indices", "pointers", "values"),
+    [
+        ([0, 1], [0, 1], 2),
+        ([0, 1], [0, 1, 1, 2], 2),
+        ([0, 1], [1, 1, 2], 2),
+        ([0, 1], [0, 2, 1], 2),
+        ([0, 1], [0, 1, 3], 3),
+        ([0, 1, 1], [0, 1, 3], 2),
+        ([0, 4], [0, 1, 2], 2),
+        ([-1, 1], [0, 1, 2], 2),
+    ],
+)
+def test_pointers_are_checked_without_scipy(indices: list[int], pointers: list[int], values: int) -> None:
+    """Of a matrix of two rows and four columns: memory is safe whatever a release of scipy looks at."""
+    decoder = Decoder(MemoryInFolder({}), (), None, decoder_for)
+    _check_pointers(decoder, np.array([0, 3]), np.array([0, 1, 2]), 2, (2, 4))
+    with pytest.raises(MaterializationError):
+        _check_pointers(decoder, np.array(indices), np.array(pointers), values, (2, 4))
 
 
 def test_pointers_of_an_empty_matrix_are_checked_too() -> None:
-    """scipy looks at none of them if the last one is 0, and follows them all."""
+    """If the last one is 0, scipy looks at none of them, and follows them all."""
     folder = save(sparse.csr_array((3, 4)))
     with pytest.raises(MaterializationError, match="pointers"):
         load_object(PythonJson(), changed(folder, "parts/2.npy", put(1, -(2**30))))

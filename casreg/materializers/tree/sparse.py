@@ -137,9 +137,12 @@ def _decode_coo(decoder: Decoder, name: str, shape: tuple[int, ...], parts: list
         decoder.fail("values, coordinates and whether they are canonical", name)
     data = decoder.array(parts[0])
     coords = tuple(decoder.array(one) for one in decoder.items(parts[1], len(shape)))
+    if len({one.dtype for one in coords}) != 1:
+        decoder.fail("coordinates of one type", name)
     for one, bound in zip(coords, shape, strict=True):
         if data.ndim != 1 or one.dtype not in _index_types() or one.shape != data.shape:
             decoder.fail("coordinates of each value", name)
+        # By ourselves: scipy looks after it has cut them down to 32 bits.
         if one.size and not 0 <= one.min() <= one.max() < bound:
             decoder.fail("coordinates within the shape of a sparse matrix", shape)
     made = getattr(sparse, name)((data, coords), shape=shape, copy=False)
