@@ -67,6 +67,8 @@ SGD = SGDClassifier(average=True, random_state=0).fit(X, Y)
         (RandomTreesEmbedding(2, random_state=0).fit(X), swap("n_features_in_", 3)),
         (KNeighborsTransformer(n_neighbors=2).fit(X), swap("n_samples_fit_", 3)),
         (FeatureAgglomeration(2).fit(X), swap("memory", "somewhere")),
+        (FeatureAgglomeration(2).fit(X), swap("labels_", small([0, 0, 1, 1 << 40]))),
+        (FeatureAgglomeration(2).fit(X), swap("labels_", small([0, 0, 1]))),
         (PatchExtractor(patch_size=(2, 2)), swap("patch_size", {"$tuple": [-5, 2]})),
         (PatchExtractor(patch_size=(2, 2)), swap("patch_size", {"$tuple": [2]})),
         (IncrementalPCA(2).fit(X), swap("singular_values_", small([1, np.nan], "<f8"))),

@@ -46,6 +46,10 @@ def go_on(model: Any, data: Any) -> None:
 def main() -> None:
     """Count what was refused and what was used."""
     faulthandler.enable()
+    if sys.platform != "win32":  # a model that asks for all memory gets an error, not the machine
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (16 << 30, 16 << 30))
     warnings.simplefilter("ignore")
     times, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
     verbose = len(sys.argv) > 4

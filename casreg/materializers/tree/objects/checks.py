@@ -59,7 +59,7 @@ _CHECKS: Final[dict[str, Callable[[Any], None]]] = {
     "MultiLabelBinarizer": checks_data.label_cache,
     "Pipeline": checks_data.no_memory,
     "AgglomerativeClustering": checks_data.no_memory,
-    "FeatureAgglomeration": checks_data.no_memory,
+    "FeatureAgglomeration": checks_more.agglomerated,
 }
 
 

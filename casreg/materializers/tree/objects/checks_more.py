@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from casreg.materializers.tree.objects.checks_data import no_memory
 from casreg.materializers.tree.objects.require import array, count, has, own, require, threads, within
 
 _WEIGHTS: Final = ("coef_", "_standard_coef", "_average_coef")
@@ -68,6 +69,15 @@ def bisecting(value: Any) -> None:
         left, right = own(node, "left"), own(node, "right")
         require(value, "a node with one child", holds=(left is None) == (right is None))
         nodes += [] if left is None else [left, right]
+
+
+def agglomerated(value: Any) -> None:
+    """Features of one label are put together in arrays that are as long as the largest label."""
+    no_memory(value)
+    if has(value, "labels_"):
+        found = array(value, "labels_", "i", 1)
+        fits = len(found) == count(value, "n_features_in_", 1) and within(found, len(found))
+        require(value, "one label for each feature", holds=fits)
 
 
 def linkage(value: Any) -> None:
