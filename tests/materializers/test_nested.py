@@ -299,7 +299,17 @@ def test_plain_values_do_not_ask_for_materializers() -> None:
         ({frozenset([Tensor("m", b"")])}, r"value.*a set have no stable order"),
         ([{1: Tensor("m", "text")}], r"value\[0\]\[1\]: .*test\.tensor/1.*TypeError"),  # type: ignore[arg-type]
     ],
-    ids=str,
+    ids=[
+        "class",
+        "path",
+        "object",
+        "iterator",
+        "generator",
+        "memoryview",
+        "path in a network",
+        "in a set",
+        "in a dict",
+    ],
 )
 def test_the_place_of_what_cannot_be_saved_is_named(value: object, place: str) -> None:
     """The error says where in the value the trouble is, also inside a part of it."""

@@ -287,7 +287,11 @@ def test_subclasses_are_refused_and_not_flattened(value: object) -> None:
         round_trip(value)
 
 
-@pytest.mark.parametrize("value", [lambda: 0, len, int, [lambda: 0], {"f": print}], ids=str)
+@pytest.mark.parametrize(
+    "value",
+    [lambda: 0, len, int, [lambda: 0], {"f": print}],
+    ids=["lambda", "builtin", "class", "in a list", "in a dict"],
+)
 def test_code_is_refused(value: object) -> None:
     """Functions and classes are no data."""
     with pytest.raises(NoMaterializerError, match="allow_pickle"):

@@ -78,7 +78,19 @@ def test_a_mount_stays_read_only_wherever_it_is_given() -> None:
         {1: "x"},
         {"a": Mount("b", Registry(MemoryBackend()))},
     ],
-    ids=repr,
+    ids=[
+        "str",
+        "int",
+        "list",
+        "registry",
+        "none",
+        "number",
+        "scheme",
+        "empty",
+        "slash",
+        "no location",
+        "another name",
+    ],
 )
 def test_what_cannot_be_mounted(mounts: Any) -> None:
     """Is refused when the Store is made, with what to give."""
