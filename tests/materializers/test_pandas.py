@@ -700,3 +700,26 @@ except MaterializationError as err:
     )
     extra = {"pandas": "pandas", "pyarrow": "arrow"}[missing]
     assert f'pip install "casreg[{extra}]"' in out
+
+
+def test_a_library_that_saving_needs_is_named_too(fresh_python: Any, tmp_path: Path) -> None:
+    """Without pyarrow pandas is not enough."""
+    out = fresh_python(
+        """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "pyarrow":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+import pandas as pd
+from casreg import MaterializationError, Registry
+registry = Registry(sys.argv[1])
+try:
+    registry.save("data:raw", pd.DataFrame({"a": [1]}))
+except MaterializationError as err:
+    print(err, registry.list_objects())
+""",
+        str(tmp_path),
+    )
+    assert 'pip install "casreg[arrow]"` and save again []' in out
