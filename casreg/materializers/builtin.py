@@ -40,6 +40,7 @@ _JSON_TYPES: Final = (
     *(f"builtins.{name}" for name in ("list", "tuple", "dict", "set", "frozenset")),
     *(f"datetime.{name}" for name in ("datetime", "date", "time", "timedelta", "timezone")),
     *(f"collections.{name}" for name in ("OrderedDict", "defaultdict", "Counter", "deque")),
+    "array.array",
     "decimal.Decimal",
     "fractions.Fraction",
     "uuid.UUID",

@@ -169,6 +169,28 @@ def test_a_registry_gives_back_what_it_took(tmp_path: Path) -> None:
     assert registry.load("my:value") == value
 
 
+def test_what_people_put_into_one_dict(tmp_path: Path) -> None:
+    """Frames, tensors and images beside numbers, each stored as if it stood alone."""
+    import pandas as pd
+    import torch
+    from PIL import Image
+
+    registry = Registry(tmp_path / "r")
+    frame = pd.DataFrame({"a": [1, 2], "b": ["x", None]})
+    value = {
+        "train": frame,
+        "weights": [torch.ones(3), 0.5],
+        "preview": Image.new("L", (2, 3), 7),
+        "again": frame,
+    }
+    registry.save("my:experiment", value)
+    loaded = registry.load("my:experiment")
+    pd.testing.assert_frame_equal(loaded["train"], frame)
+    assert loaded["again"] is loaded["train"]
+    assert torch.equal(loaded["weights"][0], torch.ones(3))
+    assert loaded["preview"].tobytes() == bytes([7]) * 6
+
+
 class Tree:
     """Files on disk, one of them executable, and an empty folder."""
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import array
 import collections
 import json
 import math
 import subprocess
 import sys
 import uuid
+import warnings
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
@@ -58,6 +60,8 @@ def alike(a: Any, b: Any) -> bool:
     if isinstance(a, np.ndarray):
         layout = a.dtype == b.dtype and a.shape == b.shape and b.flags.writeable
         return bool(layout and a.flags.f_contiguous == b.flags.f_contiguous and a.tobytes() == b.tobytes())
+    if isinstance(a, array.array):
+        return bool(a.typecode == b.typecode and a.tobytes() == b.tobytes())
     if isinstance(a, collections.defaultdict) and a.default_factory is not b.default_factory:
         return False
     if isinstance(a, collections.deque) and a.maxlen != b.maxlen:
@@ -126,6 +130,8 @@ CONTAINERS: list[object] = [
     collections.deque([1, (2,)], 5),
     [b"short", bytes(5000), bytearray(b"x"), bytearray(5000)],
     [1 << 60, 1.5, math.nan],
+    array.array("d", [1.5, -0.0]),
+    {"a": array.array("q", range(1000)), "b": [array.array("B"), array.array("f", [0.5])]},
 ]
 
 NUMPY: list[object] = [
@@ -344,6 +350,10 @@ def test_what_is_too_deep_is_refused_and_what_is_not_loads() -> None:
         '{"$sklearn": ["os", {}]}',
         '{"$enum": ["os.X", "A"]}',
         '{"$deque": [-1, []]}',
+        '{"$numbers": ["h", 4, "AQAB"]}',
+        '{"$numbers": ["h", 2, "AQAB"]}',
+        '{"$numbers": ["u", 4, ""]}',
+        '{"$numbers": ["hh", 2, ""]}',
         '{"$zone": {"zone": "../../etc/passwd"}}',
         '{"$timedelta": [1e400, 0, 0]}',
         "NaN",

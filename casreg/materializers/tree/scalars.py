@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import array
 import base64
 import binascii
 import math
 import re
+import sys
 import uuid
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
@@ -25,6 +27,7 @@ _DECIMAL_BITS: Final = (
     4096  # beyond, decimal digits cost quadratic time, and Python refuses above 4,300 of them
 )
 _INT: Final = re.compile(r"-?(0x)?[0-9a-f]+")
+_CODES: Final = "bBhHiIlLqQfd"
 _SPECIAL: Final = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -181,6 +184,34 @@ def _from64(decoder: Decoder, node: JSON) -> bytes:
         decoder.fail("base64", node)
 
 
+def encode_numbers(encoder: Encoder, value: Any) -> JSON:
+    """An array of the module `array`: type code, bytes of an item (which differ between systems), items in bytes."""
+    if value.typecode not in _CODES:
+        encoder.refuse(
+            f"an array of type code {value.typecode!r} cannot be stored; save `it.tounicode()` or a list of its items"
+        )
+    data = value
+    if sys.byteorder == "big":
+        data = value[:]
+        data.byteswap()
+    return {"$numbers": [value.typecode, value.itemsize, _bytes(encoder, data.tobytes())]}
+
+
+def decode_numbers(decoder: Decoder, node: JSON) -> array.array[Any]:
+    """What `encode_numbers` tags."""
+    code, size, data = decoder.items(node, 3)
+    if type(code) is not str or len(code) != 1 or code not in _CODES:
+        decoder.fail("the type code of an array", code)
+    found = array.array(code)
+    raw = _read_bytes(decoder, data)
+    if size != found.itemsize or len(raw) % found.itemsize:
+        decoder.fail(f"items of {found.itemsize} bytes, as {code!r} has on this system", size)
+    found.frombytes(raw)
+    if sys.byteorder == "big":
+        found.byteswap()
+    return found
+
+
 ENCODERS: Final[dict[type, Callable[[Encoder, Any], JSON]]] = {
     type(None): encode_plain,
     bool: encode_plain,
@@ -195,6 +226,7 @@ ENCODERS: Final[dict[type, Callable[[Encoder, Any], JSON]]] = {
         "$fraction": [encode_int(e, value.numerator), encode_int(e, value.denominator)]
     },
     uuid.UUID: lambda _, value: {"$uuid": str(value)},
+    array.array: encode_numbers,
     range: lambda e, value: {"$range": [encode_int(e, one) for one in (value.start, value.stop, value.step)]},
 }
 
@@ -209,4 +241,5 @@ DECODERS: Final[dict[str, Callable[[Decoder, JSON], object]]] = {
     "$fraction": decode_fraction,
     "$uuid": decode_uuid,
     "$range": decode_range,
+    "$numbers": decode_numbers,
 }
