@@ -293,6 +293,15 @@ def test_subclasses_are_refused_and_not_flattened(value: object) -> None:
         round_trip(value)
 
 
+def test_an_array_of_characters_is_refused() -> None:
+    """What its items are differs between systems."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of newer Pythons: it is on its way out
+        text = array.array("u", "x")
+    with pytest.raises(NoMaterializerError, match="tounicode"):
+        round_trip([text])
+
+
 @pytest.mark.parametrize(
     "value",
     [lambda: 0, len, int, [lambda: 0], {"f": print}],
