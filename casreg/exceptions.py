@@ -28,7 +28,7 @@
     ├── DestinationError (OSError)               `into=` cannot be loaded into: not an empty folder, full, …
     ├── CorruptError                             stored bytes are not what was written
     ├── UnsupportedFormatError                   written by a newer casreg
-    ├── ObjectChangedError                       overwritten by somebody else while it was being read
+    ├── ObjectChangedError                       changed by somebody else meanwhile: overwritten while it was read
     ├── CommitConflictError                      others kept winning until the time for retries was over
     ├── CommitUnknownError                       the answer was lost; whether the commit happened is not known
     └── StorageError                             the storage said no, or nothing
@@ -186,7 +186,7 @@ class UnsupportedFormatError(CasregError):
 
 
 class ObjectChangedError(CasregError):
-    """The object was overwritten by somebody else while it was being read."""
+    """The object was overwritten while it was being read, or is not as the caller has seen it."""
 
 
 class CommitConflictError(CasregError):

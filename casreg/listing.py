@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from casreg.digest import Digest
     from casreg.model import Manifest
     from casreg.refs import Entry, History, Record
+    from casreg.refs.document import Ref
     from casreg.repository import Repository
     from casreg.versions import Selector, Version
 
@@ -126,14 +127,15 @@ def _rows(
     repository: Repository, name: str, choose: Callable[[History | None], list[tuple[Version, Entry]]]
 ) -> list[dict[str, Any]]:
     """What is known of the versions that `choose` gives, without those that were deleted meanwhile."""
-    chosen, tags = repository.refs.ask(
-        name, lambda history: (choose(history), history.ref.tags if history else {})
+    chosen, ref = repository.refs.ask(
+        name, lambda history: (choose(history), history.ref if history else None)
     )
     found = []
     for version, entry in chosen:
         there = _manifest(repository, name, version, entry)
         if there is not None:
-            found.append(_described(repository.backend.location, name, version, *there, tags))
+            assert ref is not None
+            found.append(_described(repository.backend.location, ref, version, *there))
     return found
 
 
@@ -165,14 +167,13 @@ def _chosen(history: History | None, selector: Selector | None) -> list[tuple[Ve
 
 def _described(
     location: str,
-    name: str,
+    ref: Ref,
     version: Version,
     entry: Entry,
     manifest: Manifest,
-    tags: Mapping[str, tuple[Version, Digest]],
 ) -> dict[str, Any]:
     return {
-        "name": name,
+        "name": ref.name,
         "version": str(version),
         "class": entry.class_name,
         "materializer": manifest.content.materializer,
@@ -184,8 +185,9 @@ def _described(
         "created": entry.created,
         "metadata": dict(manifest.metadata),
         "notes": dict(entry.notes),
-        "tags": _tags_of(version, tags),
+        "tags": _tags_of(version, ref.tags),
         "protected": entry.protected,
+        "revision": ref.write,
     }
 
 

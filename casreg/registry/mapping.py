@@ -5,17 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from casreg.exceptions import InvalidArgumentError, ObjectNotFoundError, VersionProtectedError
+from casreg.exceptions import (
+    InvalidArgumentError,
+    ObjectChangedError,
+    ObjectNotFoundError,
+    VersionProtectedError,
+)
 from casreg.listing import each, ref_names
 from casreg.repository.editing import delete
+from casreg.repository.finding import select
+from casreg.versions import Exact, Latest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from casreg.refs import History
     from casreg.repository import Repository
+    from casreg.versions import Selector
 
 _NAMED: Final = 8
+_ROUNDS: Final = 5
 
 
 def pairs(
@@ -37,6 +46,41 @@ def pairs(
             ) from err
         yield from given
     yield from named.items()
+
+
+def pop(repository: Repository, name: str, selector: Selector | None, load: Callable[[str], Any]) -> Any:
+    """Load a version, by default the latest, then delete it, or by default all versions of the name.
+
+    What somebody saves between the two is loaded in its turn, and never deleted unseen.
+
+    Args:
+        repository: Where.
+        name: The name.
+        selector: Which version.
+        load: Loads the version with this number.
+
+    Raises:
+        ObjectNotFoundError: There is none.
+        ObjectChangedError: Others kept changing it. Nothing was deleted.
+        VersionProtectedError: It is protected.
+        CasregError: What `load` raises.
+    """
+    for number in range(1, _ROUNDS + 1):
+        version, entry = select(repository, name, selector or Latest())
+        still = Latest() if selector is None else Exact(version)
+
+        def is_expected(history: History, still: Selector = still, write: str = entry.write) -> bool:
+            return history.select(still)[1].write == write
+
+        try:
+            value = load(str(version))
+            delete(repository, name, None if selector is None else version, is_expected)
+        except (ObjectChangedError, ObjectNotFoundError):
+            if number == _ROUNDS:
+                raise
+        else:
+            return value
+    raise AssertionError("unreachable")
 
 
 def clear(repository: Repository) -> None:
@@ -70,4 +114,4 @@ def _delete(repository: Repository, name: str) -> None:
         return  # all versions of it are deleted already
 
 
-__all__ = ["clear", "pairs"]
+__all__ = ["clear", "pairs", "pop"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import MutableMapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self, overload
 
 from casreg import bundle, settings, transfer
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from casreg.backends.base import Backend
     from casreg.materializers.table import MaterializerLike
     from casreg.progress import ProgressCallback
+    from casreg.refs import History
     from casreg.repository.conflicts import OnConflict
     from casreg.versions import Bump, Selector, Version
 
@@ -374,13 +376,17 @@ class Registry(MutableMapping[str, Any]):
         return at_once(asked(name, version), lambda _, item: one(item.key, item.version))
 
     @overload
-    def delete(self, name: str, version: str | None = None) -> list[str]: ...
+    def delete(self, name: str, version: str | None = None, *, revision: str | None = None) -> list[str]: ...
     @overload
     def delete(
         self, name: list[str] | tuple[str, ...], version: str | Sequence[str | None] | None = None
     ) -> BatchResult[list[str]]: ...
     def delete(
-        self, name: str | Sequence[str], version: str | Sequence[str | None] | None = None
+        self,
+        name: str | Sequence[str],
+        version: str | Sequence[str | None] | None = None,
+        *,
+        revision: str | None = None,
     ) -> list[str] | BatchResult[list[str]]:
         """Delete a version, or all versions of a name. Their numbers are never given again; their tags go with them.
 
@@ -390,6 +396,8 @@ class Registry(MutableMapping[str, Any]):
         Args:
             name: The name, or `name@version`; or a list of them.
             version: An exact version; by default all.
+            revision: What `info` said, so that nothing is deleted which the caller has not seen: if the name was changed
+                in any way since, that is an error. For one name.
 
         Returns:
             The versions that were deleted. `undelete` brings them back until their data is collected. Of a list the
@@ -398,19 +406,25 @@ class Registry(MutableMapping[str, Any]):
         Raises:
             ObjectNotFoundError: There is none.
             VersionProtectedError: One of them is protected. None is deleted.
-            InvalidNameError, InvalidVersionError: What was given is wrong.
+            ObjectChangedError: The name has not that `revision` any more. Nothing is deleted.
+            InvalidNameError, InvalidVersionError, InvalidArgumentError: What was given is wrong.
             StorageError: The storage refused or failed.
         """
         repository = self._repository
 
+        def is_expected(history: History) -> bool:
+            return revision is None or history.ref.write == revision
+
         def one(key: str, version: str | None) -> Done[list[str]]:
             name, chosen = self._keys.exact(key, version)
-            deleted = [str(one) for one in delete(repository, name, chosen)]
+            deleted = [str(one) for one in delete(repository, name, chosen, is_expected)]
             log.debug("deleted %s of %s from %s", ", ".join(deleted), name, repository.backend.location)
             return Done(None if chosen is None else str(chosen), deleted)
 
         if not isinstance(name, list | tuple):
             return one(name, version).value  # type: ignore[arg-type]  # see the overloads
+        if revision is not None:
+            raise InvalidArgumentError("revision= is that of one name; delete them one by one")
         return in_turn(asked(name, version), lambda _, item: one(item.key, item.version))
 
     def undelete(self, name: str, version: str | None = None) -> str:
@@ -445,7 +459,7 @@ class Registry(MutableMapping[str, Any]):
 
         Keys: `name`, `version`, `class`, `materializer`, `path` (where the version's manifest is), `size` (bytes of the
         object), `stored` (bytes that its save added), `digest`, `data_digest`, `created`, `metadata`, `notes`, `tags`,
-        `protected`.
+        `protected`, `revision` (of the name: another one after each change of anything that is said there).
 
         Raises:
             ObjectNotFoundError: There is no such object or version.
@@ -985,6 +999,8 @@ class Registry(MutableMapping[str, Any]):
     def pop(self, key: str, default: Any = _NO_DEFAULT) -> Any:
         """Load `key`, then delete it: all versions of a name, or the one that `name@version` means.
 
+        Nothing is deleted that came after what is returned: that is loaded instead.
+
         Args:
             key: The name, or `name@version`, with a version, a tag or a range.
             default: What to return if there is no such object.
@@ -992,18 +1008,16 @@ class Registry(MutableMapping[str, Any]):
         Raises:
             ObjectNotFoundError: There is none, and no `default`.
             VersionProtectedError: It is protected.
+            ObjectChangedError: Others kept changing it.
             CasregError: What `load` and `delete` raise. Nothing is deleted then.
         """
         try:
             name, selector = self._keys.within(key)
-            version = None if selector is None else str(select(self._repository, name, selector)[0])
-            value = self.load(name, version)
-            self.delete(name, version)
+            return mapping.pop(self._repository, name, selector, lambda version: self.load(name, version))
         except ObjectNotFoundError:
             if default is _NO_DEFAULT:
                 raise
             return default
-        return value
 
     def popitem(self) -> tuple[str, Any]:
         """Load the first name, then delete it.
@@ -1015,6 +1029,28 @@ class Registry(MutableMapping[str, Any]):
         for name in self:
             return name, self.pop(name)
         raise ObjectNotFoundError(f"there is nothing in {self._backend.location}")
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """Load `key`; if it is not there, save `default` and return it.
+
+        Whoever comes first with a number, or to a registry that keeps one version of each name, is not replaced: what
+        they saved is returned.
+
+        Args:
+            key: The name, or `name@version`.
+            default: What to save.
+
+        Raises:
+            CasregError: What `load` and `save` raise.
+        """
+        while True:
+            with suppress(ObjectNotFoundError):
+                return self.load(key)
+            (item,) = self.save([key], [default], on_conflict="skip").items
+            if item.error is not None:
+                raise item.error
+            if not item.skipped:
+                return default
 
     def update(  # type: ignore[override]  # it takes what those of other mappings take, and more
         self,

@@ -9,23 +9,36 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from casreg import canonical
-from casreg.exceptions import ObjectNotFoundError
+from casreg.exceptions import ObjectChangedError, ObjectNotFoundError
 from casreg.repository.committing import now
 from casreg.repository.proving import Sightings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from casreg.refs import Attempt, History, Removal
     from casreg.repository.repository import Repository
     from casreg.versions import Selector, Version
 
 
-def delete(repository: Repository, name: str, version: Version | None) -> list[Version]:
+def delete(
+    repository: Repository,
+    name: str,
+    version: Version | None,
+    is_expected: Callable[[History], bool] = lambda _: True,
+) -> list[Version]:
     """Delete one version, or all that live. Returns them.
+
+    Args:
+        repository: Where.
+        name: Whose.
+        version: Which; None for all.
+        is_expected: Whether the name is as the caller has seen it; else nothing is deleted. Asked of the very state that
+            the deletion replaces, so that nothing can come between.
 
     Raises:
         ObjectNotFoundError: There is none.
+        ObjectChangedError: It is not as expected. None is deleted.
         VersionProtectedError: One of them is protected. None is deleted.
         StorageError: The storage refused or failed.
     """
@@ -37,6 +50,11 @@ def delete(repository: Repository, name: str, version: Version | None) -> list[V
         chosen = [one for one, _ in history.live()] if version is None else [version]
         if not chosen:
             raise ObjectNotFoundError(f"{name} has no versions")
+        if not is_expected(history):
+            raise ObjectChangedError(
+                f"{name} was changed by somebody else meanwhile, and nothing was deleted: look at it again, and delete "
+                "it if you still want to"
+            )
         for one in chosen:
             history = history.without_version(one, when)
         deleted[:] = chosen

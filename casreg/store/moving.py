@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from casreg.exceptions import ObjectChangedError, ObjectNotFoundError, StoreError, VersionProtectedError
 from casreg.versions import parse_version
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from casreg.registry import Registry
     from casreg.store.keys import StoreKey
     from casreg.store.mounts import Mount
+
+_ROUNDS: Final = 10
 
 log = logging.getLogger("casreg.store")
 
@@ -72,14 +74,42 @@ def move(
     moved = destination.download(origin, key.name, version, to.name, number, progress=progress)
     _bring_tags(before, destination, to.name, moved)
     try:
-        _check(source, target, before, origin.info(key.name, version), destination.info(to.name, moved))
-        origin.delete(key.name, version)
+        _delete(source, target, before, to.name, moved)
     except ObjectNotFoundError:
         # What was to be deleted is gone: somebody else did it, or a registry that keeps one version of each name.
         if origin.has_object(key.name, version):
             raise
     log.debug("moved %s to %s", old, _shown(target, to.name, moved))
     return moved
+
+
+def _delete(source: Mount, target: Mount, before: dict[str, Any], name: str, moved: str) -> None:
+    """Delete the version at the source, in exactly the state in which it was compared with what is at the target.
+
+    The target's name is written to after the source was looked at, though nothing changes by it: so two who move a
+    version there and back at once cannot both find it at both places and both delete it. For each deletes only what
+    nobody has written to since they looked, and of the two deletions the one that comes later would be of something
+    to which the other has written, or of something that is the only one left, and then the other finds it missing.
+    """
+    origin, destination = source.registry, target.registry
+    for _ in range(_ROUNDS):
+        first = origin.info(before["name"], before["version"])
+        destination.annotate(name, moved)
+        there = destination.info(name, moved)
+        here = origin.info(before["name"], before["version"])
+        # Two numbers of one name are in one state, whatever the places are called: one deletion sees both.
+        if here["revision"] not in (first["revision"], there["revision"]):
+            continue
+        _check(source, target, before, here, there)
+        try:
+            origin.delete(before["name"], before["version"], revision=here["revision"])
+        except ObjectChangedError:
+            continue
+        return
+    old, new = _shown(source, before["name"], before["version"]), _shown(target, name, moved)
+    raise ObjectChangedError(
+        f"{old} kept changing while it was moved to {new}. Nothing was deleted: move it again when fewer write to it"
+    )
 
 
 def _number(to: StoreKey, before: dict[str, Any]) -> str:

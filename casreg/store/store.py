@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import MutableMapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from casreg.exceptions import (
@@ -669,6 +670,27 @@ class Store(MutableMapping[str, Any]):
         """
         registry, to = self._router.to_change(key, "pop")
         return registry.pop(to.inside, *default)
+
+    def popitem(self) -> tuple[str, Any]:
+        """Load the first object of all mounts, then delete all its versions there. Errors as `pop`.
+
+        Raises:
+            ObjectNotFoundError: There is none.
+        """
+        for key in self:
+            return key, self.pop(key)
+        raise ObjectNotFoundError("there is nothing in any mount")
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """Load `location/name`; if it is not there, save `default` and return it. See `Registry.setdefault`.
+
+        Raises:
+            CasregError: What `load` and `save` raise.
+        """
+        with suppress(ObjectNotFoundError):
+            return self.load(key)
+        registry, to = self._router.to_change(key, "setdefault")
+        return registry.setdefault(to.inside, default)
 
     def update(  # type: ignore[override]  # it takes what those of other mappings take, and more
         self,

@@ -31,10 +31,11 @@ class _ChangedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Name:
-    """What lives of a name, and its tags."""
+    """What lives of a name, and its tags; and the id of the state that it was read from."""
 
     versions: Mapping[Version, Entry]
     tags: Mapping[str, Version]
+    write: str | None = None
 
 
 def rename(repository: Repository, old: str, new: str) -> list[Version]:
@@ -84,7 +85,7 @@ def _read(repository: Repository, name: str) -> _Name:
 
 def _name_of(history: History) -> _Name:
     tags = {tag: version for tag, (version, _) in history.ref.tags.items()}
-    return _Name(dict(history.live()), tags)
+    return _Name(dict(history.live()), tags, history.ref.write)
 
 
 class _Linking:
@@ -111,8 +112,8 @@ class _Linking:
                 continue
             return
 
-    def _change(self, attempt: Attempt) -> History | None:
-        before = history = attempt.history
+    def _change(self, attempt: Attempt) -> History:
+        history = attempt.history
         self._check_tags(history)
         missing = [version for version in self._found.versions if self._is_missing(history, version)]
         usable = self._sightings.all_usable
@@ -128,7 +129,9 @@ class _Linking:
             history = self._lifted(history, version).with_version(version, entry, now())
         history = self._described(history)
         self._ours.update((version, self._found.versions[version].manifest) for version in missing)
-        return None if history is before else history
+        # Written also if nothing changes: so whoever renames in the other direction sees that somebody relies on what
+        # they were about to delete. Else both could find the versions under both names, and delete them there.
+        return history
 
     def _is_missing(self, history: History, version: Version) -> bool:
         """Whether the version has to be put there.

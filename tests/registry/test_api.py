@@ -384,7 +384,9 @@ def test_info_is_flat(registry: Registry, backend: Backend) -> None:
         "notes": {"n": "x"},
         "tags": ["best", "prod"],
         "protected": False,
+        "revision": info["revision"],
     }
+    assert isinstance(info["revision"], str)
 
 
 def test_info_of_all(registry: Registry) -> None:
@@ -502,8 +504,10 @@ def test_notes_change_without_the_content(registry: Registry) -> None:
     assert registry.annotate("thing@1.0.0", a=5) == {"a": 5, "c": [3]}
     after = registry.info("thing")
     assert after["notes"] == {"a": 5, "c": [3]}
-    assert {key: value for key, value in after.items() if key != "notes"} == {
-        key: value for key, value in before.items() if key != "notes"
+    assert after["revision"] != before["revision"]
+    changed = {"notes", "revision"}
+    assert {key: value for key, value in after.items() if key not in changed} == {
+        key: value for key, value in before.items() if key not in changed
     }
 
 
