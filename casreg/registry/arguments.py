@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from casreg.exceptions import InvalidArgumentError, InvalidMetadataError
+from casreg.materializers.classes import dotted
 from casreg.materializers.plain import plain_scalars
 from casreg.names import parse_key
 from casreg.versions import Latest, parse_selector, parse_version
@@ -13,6 +14,7 @@ from casreg.versions import Latest, parse_selector, parse_version
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from casreg.progress import ProgressCallback
     from casreg.repository.conflicts import OnConflict
     from casreg.versions import Selector, Version
 
@@ -88,7 +90,47 @@ def names_of(names: Iterable[str]) -> frozenset[str]:
     Raises:
         InvalidArgumentError: It is no list of them.
     """
-    return frozenset(listed(names, "trusted"))
+    given: list[Any] = listed(names, "trusted")
+    for one in given:
+        if not isinstance(one, str):
+            name = dotted(one) if isinstance(one, type) else "my_module.MyClass"
+            raise InvalidArgumentError(
+                f"trusted is a list of dotted names, as trusted=[{name!r}], not of {one!r:.80}"
+            )
+    return frozenset(given)
+
+
+def flag(value: bool, what: str) -> bool:
+    """`value`, if it is a bool: `"no"` and `"false"`, which configurations hold, would count as yes, and None as no.
+
+    Raises:
+        InvalidArgumentError: It is something else; `what` is the argument's name.
+    """
+    if not isinstance(value, bool):
+        raise InvalidArgumentError(f"{what} is True or False, not {value!r:.80}")
+    return value
+
+
+def callback(progress: ProgressCallback | None) -> ProgressCallback | None:
+    """What is told about progress, if it can be.
+
+    Raises:
+        InvalidArgumentError: It cannot be called.
+    """
+    if progress is not None and not callable(progress):
+        raise InvalidArgumentError(f"progress is a function that takes a Progress, not {progress!r:.80}")
+    return progress
+
+
+def a_class(as_: type | None) -> type | None:
+    """The class that `as_=` names.
+
+    Raises:
+        InvalidArgumentError: It is none.
+    """
+    if as_ is not None and not isinstance(as_, type):
+        raise InvalidArgumentError(f"as_ is a class, not {as_!r:.80}")
+    return as_
 
 
 def listed(values: Iterable[str], what: str) -> list[str]:
@@ -198,8 +240,11 @@ def tags_per_item(tags: Iterable[Any], count: int) -> list[list[str]]:
 
 __all__ = [
     "Keys",
+    "a_class",
+    "callback",
     "conditions",
     "fields",
+    "flag",
     "listed",
     "names_of",
     "objects",

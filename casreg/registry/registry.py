@@ -26,8 +26,11 @@ from casreg.materializers.table import MaterializerTable
 from casreg.registry import mapping
 from casreg.registry.arguments import (
     Keys,
+    a_class,
+    callback,
     conditions,
     fields,
+    flag,
     names_of,
     objects,
     per_item,
@@ -109,15 +112,15 @@ class Registry(MutableMapping[str, Any]):
                 that are not on this machine; True: there, for any place; False: nowhere.
 
         Raises:
-            InvalidArgumentError: The place, or the cache, cannot be understood.
+            InvalidArgumentError: The place, or another argument, cannot be understood.
         """
         self._backend = open_backend(settings.registry_dir() if backend is None else backend)
-        self._version_objects = version_objects
-        self._mutable = mutable
-        self._allow_pickle = allow_pickle
+        self._version_objects = flag(version_objects, "version_objects")
+        self._mutable = flag(mutable, "mutable")
+        self._allow_pickle = flag(allow_pickle, "allow_pickle")
         self._trusted = names_of(trusted)
-        self._keys = Keys(allow_underscore)
-        self._progress = progress
+        self._keys = Keys(flag(allow_underscore, "allow_underscore"))
+        self._progress = callback(progress)
         self._cache = cache_for(self._backend, cache)
         self._table = MaterializerTable(BUILTIN)
         self._classes = ClassTable()
@@ -256,11 +259,11 @@ class Registry(MutableMapping[str, Any]):
             materializer=materializer,
             bump=bump,
             on_conflict=policy(on_conflict, replaces=self._mutable or not self._version_objects),
-            if_changed=if_changed,
+            if_changed=flag(if_changed, "if_changed"),
             single=not self._version_objects,
             trusted=self._trusted | names_of(trusted),
             allow_pickle=self._pickle(allow_pickle),
-            progress=progress or self._progress,
+            progress=self._told(progress),
         )
         repository = self._repository
 
@@ -354,11 +357,11 @@ class Registry(MutableMapping[str, Any]):
             table=self._table,
             classes=self._classes,
             into=into,
-            as_=as_,
+            as_=a_class(as_),
             materializer=materializer,
             trusted=self._trusted | names_of(trusted),
             allow_pickle=self._pickle(allow_pickle),
-            progress=progress or self._progress,
+            progress=self._told(progress),
             scratch=self._scratch.new,
         )
         repository = self._repository
@@ -732,9 +735,7 @@ class Registry(MutableMapping[str, Any]):
         within = None if version == "latest" and "@" in name else version
         key = self._load_key(name, within)
         target = key[0] if target_name is None else target_name
-        return self._copy(
-            source_registry._repository, key, target, target_version, progress or self._progress
-        )
+        return self._copy(source_registry._repository, key, target, target_version, self._told(progress))
 
     def export(
         self,
@@ -765,7 +766,7 @@ class Registry(MutableMapping[str, Any]):
             StorageError: The registry cannot be read.
         """
         wanted = wanted_of(names, self._keys)
-        held = qualified(bundle.export(self._repository, path, wanted, progress or self._progress))
+        held = qualified(bundle.export(self._repository, path, wanted, self._told(progress)))
         log.debug("exported %d versions from %s to %s", len(held), self._backend.location, os.fsdecode(path))
         return held
 
@@ -799,7 +800,7 @@ class Registry(MutableMapping[str, Any]):
             StorageError: The bundle is not there or cannot be read, or the storage refused or failed.
         """
         terms = terms_of("", None, single=not self._version_objects, mutable=self._mutable)
-        progress = progress or self._progress
+        progress = self._told(progress)
         wanted = wanted_of(names, self._keys)
         held = qualified(bundle.import_(path, self._repository, wanted, terms=terms, progress=progress))
         log.debug("imported %d versions from %s to %s", len(held), os.fsdecode(path), self._backend.location)
@@ -1076,6 +1077,7 @@ class Registry(MutableMapping[str, Any]):
                 others have been copied.
             CasregError: What `save` raises. What came before it has been saved.
         """
+        flag(sync_all_versions, "sync_all_versions")
         if isinstance(source, Registry):
             other = source._repository  # noqa: SLF001 - one of our own
             self._copy_all(other, None if sync_all_versions else Latest())
@@ -1133,7 +1135,10 @@ class Registry(MutableMapping[str, Any]):
         return self._keys.selecting(key, version)
 
     def _pickle(self, allow_pickle: bool | None) -> bool:
-        return self._allow_pickle if allow_pickle is None else allow_pickle
+        return self._allow_pickle if allow_pickle is None else flag(allow_pickle, "allow_pickle")
+
+    def _told(self, progress: ProgressCallback | None) -> ProgressCallback | None:
+        return callback(progress) or self._progress
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_open": None, "_progress": None}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 from casreg.backends.base import Backend
 from casreg.exceptions import InvalidArgumentError, ReadOnlyError, StoreLocationNotFound
 from casreg.registry import Registry
+from casreg.registry.arguments import flag
 from casreg.store.keys import check_location
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Mount:
         read_only: The store that has this mount changes nothing there. The registry itself stays what it is.
 
     Raises:
-        InvalidArgumentError: The location cannot be one, or the registry is none.
+        InvalidArgumentError: The location cannot be one, the registry is none, or `read_only` is no bool.
     """
 
     location: str
@@ -41,6 +42,7 @@ class Mount:
                 f"the mount {self.location!r} needs a Registry, not a {type(self.registry).__name__}: "
                 f"Mount({self.location!r}, Registry(...))"
             )
+        flag(self.read_only, "read_only")
 
     @property
     def place(self) -> str:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 BIG = text(200_000)
 
+NOT_FLAGS: list[Any] = ["no", "false", "", None, 0, 1, []]
+
 NOT_NAMES: list[Any] = [
     "",
     "invalid_name",
@@ -346,3 +348,40 @@ def test_a_place_that_is_none(place: Any) -> None:
     """A place that cannot be understood is refused when the Registry is made."""
     with pytest.raises(InvalidArgumentError):
         Registry(place)
+
+
+@pytest.mark.parametrize("value", NOT_FLAGS, ids=repr)
+@pytest.mark.parametrize("flag", ["version_objects", "mutable", "allow_pickle", "allow_underscore"])
+def test_a_flag_is_true_or_false(tmp_path: Path, flag: str, value: Any) -> None:
+    """A text out of a configuration allows no pickle, and None keeps no single version: both are refused by name."""
+    with pytest.raises(InvalidArgumentError, match=rf"{flag} is True or False"):
+        Registry(tmp_path, **{flag: value})
+
+
+@pytest.mark.parametrize("value", [value for value in NOT_FLAGS if value is not None], ids=repr)
+def test_a_flag_of_a_call_is_true_or_false(tmp_path: Path, value: Any) -> None:
+    """The same for `allow_pickle` and `if_changed` of one call, and nothing is written."""
+    registry = Registry(tmp_path / "place")
+    with pytest.raises(InvalidArgumentError, match="allow_pickle is True or False"):
+        registry.save("a", os.getcwd, allow_pickle=value)
+    with pytest.raises(InvalidArgumentError, match="if_changed is True or False"):
+        registry.save("a", 1, if_changed=value)
+    assert not (tmp_path / "place").exists()
+    registry.save("a", os.getcwd, allow_pickle=True)
+    with pytest.raises(InvalidArgumentError, match="allow_pickle is True or False"):
+        registry.load("a", allow_pickle=value)
+
+
+def test_other_values_of_wrong_types_are_refused_by_name(tmp_path: Path) -> None:
+    """What would be called, or asked for its class, in the middle of the work."""
+    registry = Registry(tmp_path)
+    registry.save("a", 1)
+    with pytest.raises(InvalidArgumentError, match="progress is a function"):
+        Registry(tmp_path, progress=5)  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgumentError, match="progress is a function"):
+        registry.save("a", 2, progress="x")  # type: ignore[call-overload]
+    with pytest.raises(InvalidArgumentError, match="as_ is a class"):
+        registry.load("a", as_="int")  # type: ignore[call-overload]
+    with pytest.raises(InvalidArgumentError, match=r"trusted=\['builtins.int'\]"):
+        Registry(tmp_path, trusted=[int])  # type: ignore[list-item]
+    assert registry.list_versions("a") == ["1.0.0"]

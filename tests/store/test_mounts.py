@@ -367,3 +367,10 @@ def test_a_mount_that_does_not_take_the_registrations_is_not_mounted() -> None:
     with pytest.raises(InvalidArgumentError):
         store.add_mount("a", other)
     assert store.list_mounts() == []
+
+
+@pytest.mark.parametrize("value", ["no", "false", None, 0])
+def test_read_only_is_true_or_false(value: Any) -> None:
+    """A text out of a configuration makes no mount read-only, and None no other one writable."""
+    with pytest.raises(InvalidArgumentError, match="read_only is True or False"):
+        Store(mounts={}).add_mount("a", holding(), read_only=value)
