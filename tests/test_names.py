@@ -54,6 +54,9 @@ def test_names_of_the_grammar_are_accepted_as_they_are(name: str) -> None:
         ("a\x00b", "a-b"),
         ("~upload-1", "upload-1"),
         ("a%2Fb", "a-2Fb"),
+        ("X model X", "X-model-X"),
+        ("a b".ljust(MAX_ENCODED_BYTES, "x"), "a-b".ljust(MAX_ENCODED_BYTES, "x")),
+        (" " * 299 + "a", "a"),
     ],
 )
 def test_a_wrong_name_is_refused_with_a_spelling_that_would_do(name: str, proposal: str) -> None:
@@ -66,9 +69,32 @@ def test_a_wrong_name_is_refused_with_a_spelling_that_would_do(name: str, propos
 
 @pytest.mark.parametrize("name", ["", "..", "---", "日本", "\ud800", "@", "٣"])
 def test_a_name_of_which_nothing_can_be_kept_is_refused_with_the_rule(name: str) -> None:
-    """Where no spelling can be proposed, the message still has the rule."""
-    with pytest.raises(InvalidNameError, match="segments joined by ':'"):
+    """Where no spelling can be proposed, the message still has the rule, and ends with it."""
+    with pytest.raises(InvalidNameError, match=r"segments joined by ':', .* with a letter or digit$"):
         check_name(name)
+
+
+def test_an_empty_name_is_called_empty() -> None:
+    """Not by a pair of quotes that one overlooks."""
+    with pytest.raises(InvalidNameError, match=r"^a name cannot be empty: "):
+        check_name("")
+
+
+@pytest.mark.parametrize("name", ["a b".ljust(MAX_ENCODED_BYTES + 1, "x"), " " * 300 + "a"])
+def test_no_spelling_is_proposed_that_would_not_do(name: str) -> None:
+    """Nor one made of what stands far behind in a huge text."""
+    with pytest.raises(InvalidNameError) as caught:
+        check_name(name)
+    assert "write" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "would_do"), [("a_b", True), ("a b", False), ("a_", True), ("_-", False)])
+def test_underscores_are_offered_where_they_would_do(name: str, would_do: bool) -> None:
+    """The option is named only to those whom it helps."""
+    with pytest.raises(InvalidNameError) as caught:
+        check_name(name)
+    assert str(caught.value).endswith(" (or open the registry with allow_underscore=True)") == would_do
+    assert ("allow_underscore" in str(caught.value)) == would_do
 
 
 @pytest.mark.parametrize("name", [None, 3, b"bytes", ["a"], ("a", "b")])
@@ -106,6 +132,14 @@ def test_a_name_whose_key_would_be_too_long_is_refused(name: str) -> None:
     """Keys of refs have at most 200 bytes, whatever the letters."""
     with pytest.raises(InvalidNameError, match="too long"):
         check_name(name)
+
+
+def test_a_message_shows_up_to_80_characters() -> None:
+    """A name of 80 is quoted whole, of a longer one the beginning and how long it is."""
+    with pytest.raises(InvalidNameError, match=re.escape(f"{'_' * 80!r} is not")):
+        check_name("_" * 80)
+    with pytest.raises(InvalidNameError, match=re.escape(f"{'_' * 60!r}… (81 characters) is not")):
+        check_name("_" * 81)
 
 
 def test_a_message_about_a_huge_name_is_short() -> None:
@@ -151,6 +185,17 @@ def test_hidden_names_are_out_of_reach_for_users() -> None:
     for allow_underscore in (False, True):
         with pytest.raises(InvalidNameError):
             check_name(name, allow_underscore=allow_underscore)
+
+
+def test_the_longest_hidden_name_has_a_key() -> None:
+    """Of 195 bytes, as that of any name; one more is refused, by whoever makes it and by whoever uses it."""
+    name = hidden_name("u", "1" * (MAX_ENCODED_BYTES - 3))
+    assert len(name) == MAX_ENCODED_BYTES
+    assert decode_name(encode_name(name)) == name
+    with pytest.raises(InvalidNameError):
+        hidden_name("u", "1" * (MAX_ENCODED_BYTES - 2))
+    with pytest.raises(InvalidNameError, match="too long"):
+        encode_name(name + "1")
 
 
 @pytest.mark.parametrize(
