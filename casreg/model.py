@@ -136,6 +136,13 @@ class Run(NamedTuple):
     chunks: int
 
 
+def section_name(base: str, level: int) -> str:
+    """The section of the chunks at one level of files (`base` is `data`) or of the tree (`tree`)."""
+    if not level:
+        return base
+    return f"{'list' if base == 'data' else base}.{level}"
+
+
 @dataclass(frozen=True, slots=True)
 class Placement:
     """Where this repository keeps the chunks of a version. Compaction and sync rewrite it, never the content.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from casreg.exceptions import CorruptError
 from casreg.manifests import LIST_RECORD, decode_list
+from casreg.model import section_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -72,7 +73,7 @@ def chunks_of(stream: Stream, base: str, firsts: Sequence[int], excerpts: Excerp
     size = stream.counts[-1] * LIST_RECORD if level else stream.size
     held: Chunks = _Held(stream.chunks, size)
     while level:
-        section = f"{'list' if base == 'data' else base}.{level}"
+        section = section_name(base, level)
         count = stream.counts[level - 1]
         below = stream.counts[level - 2] * LIST_RECORD if level > 1 else stream.size
         held = _Listed(held, section, firsts[level], count, below, excerpts, key)

@@ -12,6 +12,7 @@ from casreg.fetch import plan, verified
 from casreg.fetch.sinks import Tree
 from casreg.keys import manifest_key
 from casreg.manifests import decode_list, decode_tree
+from casreg.model import section_name
 from casreg.progress import Progress
 from casreg.threads import MAX_WORKERS, Threads, workers
 
@@ -147,9 +148,7 @@ class VersionReader:
         chunks = list(stream.chunks)
         for level in range(stream.depth, 0, -1):
             listed = bytearray(sum(chunk.size for chunk in chunks))
-            self._read(
-                f"{'list' if base == 'data' else base}.{level}", firsts[level], chunks, memoryview(listed)
-            )
+            self._read(section_name(base, level), firsts[level], chunks, memoryview(listed))
             chunks = decode_list(memoryview(listed), self._key)
             if len(chunks) != stream.counts[level - 1]:
                 raise CorruptError(f"{self._key}: a chunk list has not the number of chunks that it promises")

@@ -24,6 +24,7 @@ from casreg.model import (
     Placement,
     Run,
     Stream,
+    section_name,
 )
 from casreg.progress import Progress
 
@@ -205,7 +206,7 @@ class _Assembly:
         self._report(Tally(0, 0, 0))  # the last report has everything that was stored
         return Ingested(
             content,
-            place(self._packing, self._sections),
+            placement_of(self._packing, self._sections),
             b"",
             tuple(self._packing.written),
             self._packing.stored,
@@ -266,14 +267,7 @@ def _ignore(tally: Tally) -> None:
     """Lists and trees are not bytes of the object: progress does not count them."""
 
 
-def section_name(base: str, level: int) -> str:
-    """The section of the chunks at one level of files (`base` is `data`) or of the tree (`tree`)."""
-    if not level:
-        return base
-    return f"{'list' if base == 'data' else base}.{level}"
-
-
-def place(packing: Packing, sections: Mapping[str, Sequence[Chunk]]) -> Placement:
+def placement_of(packing: Packing, sections: Mapping[str, Sequence[Chunk]]) -> Placement:
     """Where the chunks of each section are: runs over the packs that are used, numbered in the order of first use.
 
     All chunks are in `packing`, which is finished.

@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from casreg.ingest.assembly import place
+from casreg.ingest.assembly import placement_of
 from casreg.ingest.packing import Packing
 from casreg.model import Placement
 from casreg.transfer.frames import FrameReader
@@ -98,7 +98,7 @@ def carry(
         packing.finish()
     finally:
         packing.close()
-    placement = place(packing, sections)
+    placement = placement_of(packing, sections)
     written = tuple(packing.written)
     return Carried(version, entry, manifest.lines, placement, b"", written, packing.stored)
 

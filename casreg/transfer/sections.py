@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from casreg.digest import digest_of
 from casreg.exceptions import CorruptError
-from casreg.ingest.assembly import section_name
 from casreg.keys import manifest_key
 from casreg.manifests import LIST_RECORD, decode_list, decode_tree
+from casreg.model import section_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
