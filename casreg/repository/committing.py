@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from casreg.repository.conflicts import check_number, kept_instead
-from casreg.versions import Version
+from casreg.versions import FIRST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from casreg.repository.conflicts import OnConflict
     from casreg.repository.proving import Written
     from casreg.repository.repository import Repository
-    from casreg.versions import Bump
+    from casreg.versions import Bump, Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class Commit:
         if self._terms.version is not None:
             return self._terms.version
         if self._terms.single:
-            return Version(1, 0, 0)
+            return FIRST
         return history.next_version(self._terms.bump)
 
     def _unchanged(self, history: History, version: Version, living: Entry) -> History | None:
