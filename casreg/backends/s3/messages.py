@@ -1,0 +1,83 @@
+"""The XML that goes both ways: pages of listings, and which keys to delete. By the SDK's own readers and writers."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import TYPE_CHECKING, NamedTuple
+
+from casreg.backends.base import ObjectInfo, Token
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from casreg.backends.s3.wire import Answer
+
+
+class Page(NamedTuple):
+    """One answer of a listing, with whole keys, and whether there are more."""
+
+    rows: list[ObjectInfo]
+    more: bool
+
+
+class Deleted(NamedTuple):
+    """Which keys are confirmed to be gone, and the server's code for each that it refused."""
+
+    gone: set[str]
+    refused: Mapping[str, str]
+
+
+def read_page(answer: Answer) -> Page:
+    """What a server listed.
+
+    Raises:
+        ValueError: It is not what S3 answers.
+    """
+    from minio.datatypes import parse_list_objects
+
+    try:
+        found, more, _token, _marker = parse_list_objects(answer)  # type: ignore[arg-type] # it reads `data` alone
+    except (SyntaxError, TypeError, AttributeError) as err:
+        raise ValueError(f"it cannot be read ({err})") from err
+    rows = [
+        ObjectInfo(
+            row.object_name,
+            row.size or 0,
+            Token(row.etag.strip('"')) if row.etag else None,
+            row.last_modified.timestamp() if row.last_modified else 0.0,
+        )
+        for row in found
+        if row.object_name
+    ]
+    return Page(rows, more and bool(rows))
+
+
+def deletion(keys: Iterable[str]) -> tuple[bytes, dict[str, str]]:
+    """The body and the headers of a request that deletes `keys`, and is answered for every one of them."""
+    from minio.deleteobjects import DeleteObject, DeleteRequest
+    from minio.xml import marshal
+
+    body = marshal(DeleteRequest([DeleteObject(key) for key in keys]))
+    checksum = hashlib.md5(body, usedforsecurity=False).digest()  # S3 asks for this one
+    return body, {"Content-MD5": base64.b64encode(checksum).decode()}
+
+
+def read_deleted(answer: Answer) -> Deleted:
+    """What a server says that it deleted. A key that was not there is gone too.
+
+    Raises:
+        ValueError: It is not what S3 answers.
+    """
+    from minio.deleteobjects import DeleteResult
+    from minio.xml import unmarshal
+
+    try:
+        result = unmarshal(DeleteResult, answer.data.decode())
+    except SyntaxError as err:
+        raise ValueError(f"it cannot be read ({err})") from err
+    refused = {one.name: one.code for one in result.error_list if one.name}
+    gone = {one.name for one in result.object_list} | {
+        key for key, code in refused.items() if code == "NoSuchKey"
+    }
+    return Deleted(gone, refused)
