@@ -59,8 +59,10 @@ from casreg.exceptions import (
 )
 
 if TYPE_CHECKING:
+    from casreg.backends.gcs import GCSBackend as GCPRegistryBackend
     from casreg.backends.local import LocalBackend as LocalRegistryBackend
     from casreg.backends.memory import MemoryBackend
+    from casreg.backends.s3 import S3Backend as MinioRegistryBackend
     from casreg.cache import Cache
     from casreg.registry import BatchItem, BatchResult, Registry
     from casreg.store import Mount, Store
@@ -73,8 +75,10 @@ else:
         "BatchItem": ("casreg.registry", "BatchItem"),
         "BatchResult": ("casreg.registry", "BatchResult"),
         "Cache": ("casreg.cache", "Cache"),
+        "GCPRegistryBackend": ("casreg.backends.gcs", "GCSBackend"),
         "LocalRegistryBackend": ("casreg.backends.local", "LocalBackend"),
         "MemoryBackend": ("casreg.backends.memory", "MemoryBackend"),
+        "MinioRegistryBackend": ("casreg.backends.s3", "S3Backend"),
         "Mount": ("casreg.store", "Mount"),
         "Registry": ("casreg.registry", "Registry"),
         "Store": ("casreg.store", "Store"),
@@ -108,6 +112,7 @@ __all__ = [
     "Conflict",
     "CorruptError",
     "DestinationError",
+    "GCPRegistryBackend",
     "InvalidArgumentError",
     "InvalidMetadataError",
     "InvalidNameError",
@@ -117,6 +122,7 @@ __all__ = [
     "MaterializationError",
     "MaterializerError",
     "MemoryBackend",
+    "MinioRegistryBackend",
     "Mount",
     "NoMaterializerError",
     "NotFound",

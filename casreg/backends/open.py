@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 # Loaded when asked for: nobody pays for the libraries of a storage that is not used.
 _SCHEMES: Final = {
     "file": ("casreg.backends.local", "LocalBackend"),
+    "gs": ("casreg.backends.gcs", "GCSBackend"),
     "memory": ("casreg.backends.memory", "MemoryBackend"),
+    "s3": ("casreg.backends.s3", "S3Backend"),
 }
 _BUNDLE: Final = ".casreg"
 _URI: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
@@ -36,7 +38,7 @@ def open_backend(place: str | os.PathLike[str] | Backend) -> Backend:
         ]
         if missing:
             raise InvalidArgumentError(
-                f"a {type(place).__name__} is no backend (it has no {', '.join(missing)}); give a path, a URI or a backend"
+                f"a value of type {type(place).__name__} is no backend (it has no {', '.join(missing)}); give a path, a URI or a backend"
             )
         return place
     if not os.fspath(place):

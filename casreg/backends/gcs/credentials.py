@@ -1,0 +1,81 @@
+"""Who we are to Google."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from casreg.exceptions import StoragePermissionError
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+
+    from casreg.backends.gcs.place import Place
+
+_SCOPES: Final = ("https://www.googleapis.com/auth/devstorage.read_write",)
+
+
+def credentials_for(place: Place, path: str | None) -> tuple[Credentials, str | None]:
+    """The credentials to use at a place, and the project that they belong to, if that is known.
+
+    Raises:
+        StoragePermissionError: There are none where they should be. Nothing else is tried then.
+    """
+    from google.auth.credentials import AnonymousCredentials
+
+    if path is not None:
+        return _from_file(place, path)
+    if place.near:
+        return AnonymousCredentials(), "local"
+    return _ambient(place)
+
+
+def _ambient(place: Place) -> tuple[Credentials, str | None]:
+    """What `gcloud`, the environment, or the machine itself has: Google's application default credentials."""
+    from google.auth import default
+    from google.auth.exceptions import GoogleAuthError
+
+    try:
+        found: tuple[Credentials, str | None] = default(scopes=_SCOPES)
+    except GoogleAuthError as err:
+        raise StoragePermissionError(
+            f"there are no credentials for {place.location}: give credentials_path=… (the key of a service account), set "
+            "GOOGLE_APPLICATION_CREDENTIALS, or run `gcloud auth application-default login`"
+        ) from err
+    return found
+
+
+def _from_file(place: Place, path: str) -> tuple[Credentials, str | None]:
+    """The credentials in a file, and never others: who named a file does not mean somebody else's account.
+
+    Raises:
+        StoragePermissionError: It is not there, cannot be read, or is something else.
+    """
+    from google.auth.exceptions import GoogleAuthError
+    from google.oauth2 import credentials, service_account
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            info = json.load(file)
+        kind = info.get("type") if isinstance(info, dict) else None
+        if kind == "service_account":
+            key = service_account.Credentials.from_service_account_info(info, scopes=_SCOPES)
+            return key, info.get("project_id")
+        if kind == "authorized_user":
+            user = credentials.Credentials.from_authorized_user_info(info, scopes=_SCOPES)
+            return user, info.get("quota_project_id")
+    except FileNotFoundError as err:
+        raise _unusable(place, path, "does not exist") from err
+    except OSError as err:
+        raise _unusable(place, path, f"cannot be read ({err.strerror})") from err
+    except (ValueError, GoogleAuthError) as err:
+        # The text of the error is not repeated: it could quote the file.
+        raise _unusable(place, path, f"is damaged ({type(err).__name__})") from err
+    raise _unusable(place, path, "is neither the key of a service account nor that of a user")
+
+
+def _unusable(place: Place, path: str, what: str) -> StoragePermissionError:
+    return StoragePermissionError(
+        f"the credentials file {path} for {place.location} {what}. Give the path of a service account's key (JSON), or "
+        "leave credentials_path out to use the ambient credentials (GOOGLE_APPLICATION_CREDENTIALS, gcloud, the machine)"
+    )
