@@ -227,7 +227,7 @@ def check_tag(tag: str) -> str:
     Raises:
         InvalidVersionError: It cannot; the message says why.
     """
-    _check_text(tag, "a tag", MAX_TAG_CHARACTERS)
+    _check_text(tag, "a tag", MAX_TAG_CHARACTERS, "prod")
     text = str.__str__(tag)
     if text.lower() == "latest":
         raise InvalidVersionError(f"{text!r} cannot be a tag: 'latest' always means the highest version")
@@ -323,10 +323,10 @@ def _wildcard(major: str | None, minor: str | None) -> tuple[Clause, ...]:
     return Clause(">=", low), Clause("<", _tilde_end(low, 2 if minor else 1))
 
 
-def _check_text(text: str, what: str, limit: int) -> None:
+def _check_text(text: str, what: str, limit: int, example: str = "1.0.0") -> None:
     if not isinstance(text, str):
         raise InvalidVersionError(
-            f"{what} must be a str such as '1.0.0', not {type(text).__name__}: {text!r:.40}"
+            f"{what} must be a str such as {example!r}, not {type(text).__name__}: {text!r:.40}"
         )
     if len(text) > limit:
         raise InvalidVersionError(f"{what} has at most {limit} characters: {_shown(text)}")

@@ -195,7 +195,11 @@ def _imported(name: str) -> object:
     try:
         return cast("object", getattr(import_module(module), attribute))
     except (ImportError, AttributeError, ValueError) as err:
-        raise InvalidArgumentError(f"the materializer {name!r} cannot be imported: {err}") from err
+        hint = "is an id" if "/" in name else f"cannot be imported ({err})"
+        raise InvalidArgumentError(
+            f"the materializer {name!r} {hint}: give its class, an instance, or a dotted name such as "
+            "'my_module.MyMaterializer'"
+        ) from err
 
 
 def _check_shape(found: object) -> None:

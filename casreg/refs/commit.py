@@ -32,7 +32,7 @@ from casreg.refs.document import Ref, has_inline_version
 from casreg.refs.fencing import Fence, FenceReader
 from casreg.refs.history import History
 from casreg.refs.landing import REFUSALS, Held, Write, land, read_held
-from casreg.refs.pace import PACE, Pace
+from casreg.refs.pace import pace_for
 from casreg.refs.segments import SegmentGone, SegmentReader
 from casreg.refs.spill import overflow, spilled
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from casreg.backends.base import Backend, Readable
     from casreg.refs.entries import Record
+    from casreg.refs.pace import Pace
     from casreg.versions import Version
 
 T = TypeVar("T")
@@ -103,9 +104,11 @@ class Refs:
     I/O.
     """
 
-    def __init__(self, backend: Backend, *, pace: Pace = PACE, copies: Readable | None = None) -> None:
+    def __init__(
+        self, backend: Backend, *, pace: Pace | None = None, copies: Readable | None = None
+    ) -> None:
         self._backend = backend
-        self._pace = pace
+        self._pace = pace_for(backend) if pace is None else pace
         # Segments may come from copies: a ref that was read names them, and if it moved on since, its swap fails.
         self.segments = SegmentReader(backend if copies is None else copies)
         self.fences = FenceReader(backend)
@@ -260,7 +263,9 @@ class Refs:
         it again is harmless.
         """
         if not create:
-            raise ObjectNotFoundError(f"there is no object {name!r}; `list_objects()` says what there is")
+            raise ObjectNotFoundError(
+                f"there is no object {name!r} in {self._backend.location}; `list_objects()` says what there is"
+            )
         failure: StorageError | None = None
         for trial in range(1, _CREATES + 1):
             ref = Ref.empty(name, self._pace.new_id())

@@ -119,6 +119,15 @@ class History:
             raise ObjectNotFoundError(self._missing(selector))
         return found
 
+    def without_versions(self) -> str:
+        """What to say where a version is wanted, and none lives."""
+        if self._highest_used() is None:
+            return f"{self.name} has no versions"
+        return (
+            f"{self.name} has no versions: all were deleted, or renamed; `history({self.name!r})` lists them, and "
+            "`undelete` brings one back until its data is collected"
+        )
+
     def next_version(self, bump: Bump = "patch") -> Version:
         """The number for the next save: above the highest live version, or above all used if none lives.
 
@@ -301,10 +310,13 @@ class History:
             return f"{self.name} has no tag {selector.name!r}; {there}"
         living = [str(version) for version, _ in self.live()]
         if not living:
-            return f"{self.name} has no versions"
+            return self.without_versions()
+        hint = ""
+        if isinstance(selector, Exact) and (record := self.ref.records.get(selector.version)) and record.dead:
+            hint = f"; it was deleted, and `undelete({self.name!r}, '{selector.version}')` may bring it back"
         if isinstance(selector, Range):
             return f"{self.name} has no version in {str(selector)!r}; there are {_shortly(living)}"
-        return f"{self.name} has no version {selector}; there are {_shortly(living)}"
+        return f"{self.name} has no version {selector}; there are {_shortly(living)}{hint}"
 
 
 def _shortly(words: list[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from casreg.exceptions import InvalidArgumentError, InvalidMetadataError
+from casreg.exceptions import InvalidArgumentError, InvalidMetadataError, InvalidVersionError
 from casreg.materializers.classes import dotted
 from casreg.materializers.plain import plain_scalars
 from casreg.names import parse_key
@@ -55,7 +55,19 @@ class Keys:
     def exact(self, key: str, version: str | None = None) -> tuple[str, Version | None]:
         """The name, and one version by its number; None if none was given."""
         name, within = self.split(key, version)
-        return name, None if within is None else parse_version(within)
+        if within is None:
+            return name, None
+        try:
+            return name, parse_version(within)
+        except InvalidVersionError as err:
+            try:
+                parse_selector(within)
+            except InvalidVersionError:
+                raise err from None
+            raise InvalidVersionError(
+                f"{err}. Of a tag or range the number is info({name!r}, {within!r})['version']; and what is saved gets a "
+                "tag by `tags=[…]`"
+            ) from err
 
     def selecting(self, key: str, version: str | None = None) -> tuple[str, Selector]:
         """The name, and what selects a version: a number, `latest` (by default), a tag or a range."""

@@ -37,7 +37,8 @@ def kept_instead(
     way_out = (
         "Save with `on_conflict='overwrite'` to replace it."
         if single
-        else "Save without `version=` for the next number, or open the registry with `mutable=True` to replace it."
+        else "Take another number (`save` without `version=` takes the next one, a copy takes `target_version=`), or "
+        "open the registry with `mutable=True` to replace it."
     )
     raise VersionConflictError(f"{history.name}@{found[0]} exists with other content. {way_out}")
 
@@ -53,8 +54,9 @@ def check_number(history: History, version: Version, content: Digest) -> None:
     record = history.record(version)
     if record is not None and all(dead.entry.content != content for dead in record.dead[-1:]):
         raise VersionConflictError(
-            f"{history.name}@{version} was deleted, and its number is never given to other content. Save without "
-            "`version=` for the next number, or open the registry with `mutable=True` to use it again."
+            f"{history.name}@{version} was deleted, and its number is never given to other content. Take another "
+            "number (`save` without `version=` takes the next one, a copy takes `target_version=`), or open the registry "
+            "with `mutable=True` to use it again."
         )
 
 

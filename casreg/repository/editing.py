@@ -49,7 +49,7 @@ def delete(
         history, when = removal.history, now()
         chosen = [one for one, _ in history.live()] if version is None else [version]
         if not chosen:
-            raise ObjectNotFoundError(f"{name} has no versions")
+            raise ObjectNotFoundError(history.without_versions())
         if not is_expected(history):
             raise ObjectChangedError(
                 f"{name} was changed by somebody else meanwhile, and nothing was deleted: look at it again, and delete "

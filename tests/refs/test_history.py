@@ -68,7 +68,10 @@ def test_select_finds_the_highest_that_is_meant(selector: str, found: str) -> No
     ("selector", "message"),
     [
         ("9.9.9", r"my:model has no version 9\.9\.9; there are 1\.0\.0, 1\.0\.1"),
-        ("1.0.2", r"my:model has no version 1\.0\.2; there are 1\.0\.0, 1\.0\.1"),
+        (
+            "1.0.2",
+            r"my:model has no version 1\.0\.2; there are 1\.0\.0, 1\.0\.1; it was deleted, and `undelete\(",
+        ),
         (">=3", r"my:model has no version in '>=3'; there are 1\.0\.0, 1\.0\.1"),
         ("prod", r"my:model has no tag 'prod'; its tags are test"),
     ],
@@ -93,6 +96,11 @@ def test_nothing_is_there() -> None:
         empty_history().select(parse_selector("latest"))
     with pytest.raises(ObjectNotFoundError, match="it has no tags"):
         empty_history().select(parse_selector("prod"))
+    deleted = history_of("1.0.0").without_version(v("1.0.0"), LATER)
+    with pytest.raises(
+        ObjectNotFoundError, match=r"has no versions: .* `history\('my:model'\)` .* `undelete`"
+    ):
+        deleted.select(parse_selector("latest"))
 
 
 # Numbers

@@ -385,3 +385,37 @@ def test_other_values_of_wrong_types_are_refused_by_name(tmp_path: Path) -> None
     with pytest.raises(InvalidArgumentError, match=r"trusted=\['builtins.int'\]"):
         Registry(tmp_path, trusted=[int])  # type: ignore[list-item]
     assert registry.list_versions("a") == ["1.0.0"]
+
+
+def test_a_tag_where_a_number_is_wanted_says_how_to_get_it(tmp_path: Path) -> None:
+    """Deleting what a tag means: the expression in the message is the number to give."""
+    registry = Registry(tmp_path)
+    registry.save("a", 1, tags=["prod"])
+    with pytest.raises(InvalidVersionError, match=r"info\('a', 'prod'\)\['version'\]"):
+        registry.delete("a@prod")
+    with pytest.raises(InvalidVersionError, match=r"tags=\[…\]"):
+        registry.save("a", 2, version="prod")
+    assert registry.delete("a", registry.info("a", "prod")["version"]) == ["1.0.0"]
+
+
+def test_an_id_is_no_materializer(tmp_path: Path) -> None:
+    """What `info` shows looks like a dotted name, and is told from one."""
+    with pytest.raises(InvalidArgumentError, match=r"'numpy.ndarray/1' is an id: give its class"):
+        Registry(tmp_path).save("a", 1, materializer="numpy.ndarray/1")
+
+
+def test_a_tag_of_a_wrong_type_is_shown_a_tag(tmp_path: Path) -> None:
+    """The example in the message could be given."""
+    registry = Registry(tmp_path)
+    registry.save("a", 1)
+    with pytest.raises(InvalidVersionError, match="a tag must be a str such as 'prod'"):
+        registry.tag("a", 5)  # type: ignore[arg-type]
+    assert registry.tag("a", "prod") == "1.0.0"
+
+
+@pytest.mark.parametrize("call", ["delete", "tag", "protect", "annotate", "rename", "load"])
+def test_what_is_missing_is_said_with_its_place(tmp_path: Path, call: str) -> None:
+    """Whoever opened another folder than they meant sees it, whichever call they made."""
+    more = {"tag": ["x"], "rename": ["x"]}.get(call, [])
+    with pytest.raises(ObjectNotFoundError, match=rf"no object 'nothing' in {tmp_path.as_uri()}"):
+        getattr(Registry(tmp_path), call)("nothing", *more)
