@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from casreg.exceptions import CorruptError, NotFound, ObjectNotFoundError
 from casreg.keys import manifest_key
+from casreg.repository.proving import files_below
+from casreg.versions import Exact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +73,23 @@ def settled(
                 f"{name}@{version} needs data that is not there ({missing}). Another copy of the registry can heal it."
             ) from missing
         entry = again
+
+
+def check_there(repository: Repository, name: str, version: Version) -> None:
+    """See that every file of a version exists at the place itself, whatever is known of it or kept of it here.
+
+    Raises:
+        ObjectNotFoundError: There is no such version.
+        CorruptError: A file of it is not there.
+        StorageError: The place cannot be read.
+    """
+    place = repository.without_copies()
+
+    def use(_version: Version, _entry: Entry, manifest: Manifest) -> None:
+        for key in files_below(manifest):
+            place.backend.get(key, 0, 1)
+
+    settled(place, name, Exact(version), use)
 
 
 def checked(manifest: Manifest, entry: Entry, name: str, version: Version) -> Manifest:

@@ -88,10 +88,10 @@ class Sightings:
             manifest = repository.manifest(digest)
         except NotFound:  # its segment, or it has gone this moment
             return False
-        return all(self.usable(key, fence) for key in _below(manifest))
+        return all(self.usable(key, fence) for key in files_below(manifest))
 
 
-def _below(manifest: Manifest) -> list[str]:
+def files_below(manifest: Manifest) -> list[str]:
     """Keys of what a manifest needs."""
     placement = manifest.placement
     segment = [] if placement.segment is None else [segment_key(placement.segment)]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from casreg.exceptions import NotFound
+from casreg.exceptions import NotFound, ObjectNotFoundError
 from casreg.keys import MARKER
 from casreg.marker import parse_marker
 from casreg.repository.committing import Commit, Saved, in_the_way
-from casreg.repository.finding import select, settled
+from casreg.repository.finding import check_there, select, settled
 from casreg.repository.proving import Proof, Sightings, StaleError, Written, until_proved
 from casreg.repository.searching import Search, remember_packs
 from casreg.transfer.carrying import carry, is_bare
@@ -79,7 +80,8 @@ def copy(
         ObjectNotFoundError: The source has no such version.
         VersionConflictError: The target has, or had, the number with other content.
         VersionProtectedError: What is in its way is protected.
-        CorruptError: The source is damaged. Names the file; nothing was committed.
+        CorruptError: The source is damaged, or the version is there already and a file of it is lost. Names the file;
+            no version was committed.
         CommitConflictError: Others kept winning. Nothing was committed.
         CommitUnknownError: The answer was lost; whether it was committed is not known.
         StorageError: One of the two refused or failed. Nothing was committed.
@@ -210,7 +212,12 @@ def _committed(
         )
 
     as_here = replace(terms, version=terms.version or version, notes=entry.notes)
-    return Commit(target, as_here, entry.content, prove, describe).run()
+    saved = Commit(target, as_here, entry.content, prove, describe).run()
+    if saved.existed and saved.entry.manifest != entry.manifest:
+        # Who moves a version deletes it at the source next: what is there already must not be a mere promise.
+        with suppress(ObjectNotFoundError):  # somebody has deleted it since: it was there
+            check_there(target, terms.name, saved.version)
+    return saved
 
 
 def _not_stored(_fence: Fence) -> Written:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from casreg.exceptions import CommitConflictError, ObjectNotFoundError, VersionConflictError
 from casreg.repository.committing import Terms, in_the_way, now
+from casreg.repository.finding import check_there
 from casreg.repository.proving import Sightings, StaleError
 from casreg.transfer.copying import copy_bytes
 from casreg.versions import Exact
@@ -62,7 +63,9 @@ def rename(repository: Repository, old: str, new: str) -> list[Version]:
     for _ in range(_ROUNDS):
         found = _read(repository, old)
         if not found.versions:
-            raise ObjectNotFoundError(f"there is no object {old!r}; `list_objects()` says what there is")
+            raise ObjectNotFoundError(
+                f"there is no object {old!r} in {repository.backend.location}; `list_objects()` says what there is"
+            )
         if old == new:
             return sorted(found.versions)
         repository.marker()
@@ -97,6 +100,7 @@ class _Linking:
         self._ours = ours
         self._sightings = Sightings(repository.backend, {})
         self._stale: list[Version] = []
+        self._others: list[Version] = []
 
     def run(self, old: str, new: str) -> None:
         while True:
@@ -110,12 +114,16 @@ class _Linking:
                     terms = Terms(new, version)
                     copy_bytes(self._repository, old, Exact(version), self._repository, terms)
                 continue
+            # What was there already takes the place of what is going to be deleted.
+            for version in self._others:
+                check_there(self._repository, new, version)
             return
 
     def _change(self, attempt: Attempt) -> History:
         history = attempt.history
         self._check_tags(history)
         missing = [version for version in self._found.versions if self._is_missing(history, version)]
+        self._others = [version for version in self._found.versions if self._is_another(history, version)]
         usable = self._sightings.all_usable
         self._stale[:] = [
             version
@@ -145,6 +153,11 @@ class _Linking:
         if living is None or living.manifest != self._ours.get(version):
             in_the_way(history, version, entry.content, Terms(history.name, version))
         return True
+
+    def _is_another(self, history: History, version: Version) -> bool:
+        """Whether the same content is there with files of its own."""
+        entry, living = self._found.versions[version], history.entry(version)
+        return living is not None and living.content == entry.content and living.manifest != entry.manifest
 
     def _lifted(self, history: History, version: Version) -> History:
         """Without the protection that a round before has put on what is replaced now."""

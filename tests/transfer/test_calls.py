@@ -76,11 +76,14 @@ def test_something_small_to_an_existing_name(places: tuple[MemoryBackend, Memory
 
 
 def test_what_is_there_already(places: tuple[MemoryBackend, MemoryBackend]) -> None:
-    """Its ref is read, and asked once more with the head by the commit that has nothing to do. No pack is read."""
+    """Its ref is read, and asked once more with the head by the commit that has nothing to do.
+
+    Then it is seen that its files are there: the manifest, and one byte of each pack.
+    """
     Registry(places[1]).download(Registry(places[0]), "big")
     reads, writes = calls(places, lambda target, source: target.download(source, "big"))
     assert reads == READ
-    assert writes == {"get casreg.json": 1, "get refs": 2, "get gc": 1}
+    assert writes == {"get casreg.json": 1, "get refs": 3, "get gc": 1, "get manifests": 1, "get packs": 1}
 
 
 def test_a_megabyte(places: tuple[MemoryBackend, MemoryBackend]) -> None:
