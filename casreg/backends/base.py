@@ -105,6 +105,9 @@ class Backend(Protocol):
     `StoragePermissionError`, `StorageUnavailableError`, `LockTimeoutError`): except for those three whose
     meaning is exact (`NotFound`, `AlreadyExists`, `Conflict`), an error of `create` or `swap` leaves in doubt
     whether the write happened, and the caller has to read.
+
+    A backend whose storage takes only so many updates of one key may have an attribute `swap_seconds`: seconds that
+    one needs. Writers that got in each other's way then wait about that long before they try again.
     """
 
     @property

@@ -55,6 +55,11 @@ class CachedBackend:
         """That of the place."""
         return self.backend.location
 
+    @property
+    def swap_seconds(self) -> float:
+        """That of the place, if it has one; else 0."""
+        return float(getattr(self.backend, "swap_seconds", 0.0))
+
     def get(self, key: str, start: int = 0, stop: int | None = None, *, held: Object | None = None) -> Object:
         """See `Backend.get`. Always asks the place."""
         if start != 0 or stop is not None or not _changes(key):

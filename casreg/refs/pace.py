@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from casreg.backends.base import Backend
 
 
 def _uniform(low: float, high: float) -> float:
@@ -25,8 +27,7 @@ class Pace:
     Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
 
     Attributes:
-        base: Seconds. The round trip counts where it is longer. On GCS 1 is right: one object takes about one
-            update a second.
+        base: Seconds. The round trip counts where it is longer, and what the storage says it needs (`pace_for`).
         cap: Seconds that no single wait exceeds.
         budget: Seconds after the first conflict when a writer gives up, if it has made `least_attempts` by then.
         least_attempts: So many attempts are made even if each takes very long.
@@ -62,3 +63,9 @@ class Pace:
 
 PACE = Pace()
 """What is used unless told otherwise."""
+
+
+def pace_for(backend: Backend) -> Pace:
+    """The pace for the refs of a place: slower where the storage takes only so many updates of one key a second."""
+    needed = float(getattr(backend, "swap_seconds", 0.0))
+    return replace(PACE, base=needed) if needed > PACE.base else PACE
