@@ -6,18 +6,20 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from casreg.exceptions import CorruptError
 from casreg.ingest.assembly import placement_of
 from casreg.ingest.packing import Packing
+from casreg.keys import manifest_key
 from casreg.model import Placement
 from casreg.transfer.frames import FrameReader
 from casreg.transfer.sections import check_payload, sections_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from casreg.backends.base import Backend
     from casreg.digest import Digest
-    from casreg.ingest import Known
+    from casreg.ingest import Known, Place
     from casreg.model import Chunk, Manifest
     from casreg.packs import SealedPack
     from casreg.refs import Entry
@@ -89,10 +91,11 @@ def carry(
         return Carried(version, entry, manifest.lines, Placement(inline=len(inline)), inline)
     reader = FrameReader(source, manifest.placement)
     sections = sections_of(manifest, reader)
-    packing = Packing(target, known, manifest.content.size)
+    sizes = _sizes(manifest, sections)
+    packing = Packing(target, _Believed(known, sizes), manifest.content.size)
     try:
         # All at once: each search lists the index.
-        new = packing.claim(chunk.digest for chunks in sections.values() for chunk in chunks)
+        new = packing.claim(sizes)
         for section, chunks in sections.items():
             _carry_section(reader, section, chunks, new, packing, meter)
         packing.finish()
@@ -101,6 +104,40 @@ def carry(
     placement = placement_of(packing, sections)
     written = tuple(packing.written)
     return Carried(version, entry, manifest.lines, placement, b"", written, packing.stored)
+
+
+class _Believed:
+    """What the target has of the chunks as the source describes them. A chunk of another size is another chunk.
+
+    It is then read from the source, which shows who is wrong; what is taken over is not read at all, and a version that
+    lies about it could be committed and never be loaded.
+    """
+
+    def __init__(self, known: Known, sizes: Mapping[Digest, int]) -> None:
+        self._known = known
+        self._sizes = sizes
+
+    def find(self, digests: Sequence[Digest]) -> Mapping[Digest, Place]:
+        """See `Known`."""
+        found = self._known.find(digests)
+        return {digest: place for digest, place in found.items() if place.located.size == self._sizes[digest]}
+
+
+def _sizes(manifest: Manifest, sections: Mapping[str, Sequence[Chunk]]) -> dict[Digest, int]:
+    """The size of each chunk.
+
+    Raises:
+        CorruptError: One has two.
+    """
+    sizes: dict[Digest, int] = {}
+    for chunks in sections.values():
+        for chunk in chunks:
+            if sizes.setdefault(chunk.digest, chunk.size) != chunk.size:
+                raise CorruptError(
+                    f"{manifest_key(manifest.digest)} says of chunk {chunk.digest.hex()} that it has {chunk.size} bytes, "
+                    f"and {sizes[chunk.digest]}: no version is like that. Other objects are not affected."
+                )
+    return sizes
 
 
 def _carry_section(
