@@ -15,6 +15,7 @@ from casreg.backends.base import Object, ObjectInfo, Token
 from casreg.backends.key_rules import check_key, check_range, is_key
 from casreg.backends.s3.credentials import Keys
 from casreg.backends.s3.failures import NO_BUCKET, no_s3, storage_error
+from casreg.backends.s3.listing import in_order, start_after
 from casreg.backends.s3.messages import Page, deletion, read_deleted, read_page
 from casreg.backends.s3.place import Place, place_of
 from casreg.backends.s3.wire import Answer, RefusalError, Wire, WireError
@@ -26,7 +27,6 @@ from casreg.exceptions import (
     StorageError,
     StoragePermissionError,
     StorageUnavailableError,
-    UnsafeStorageError,
 )
 
 if TYPE_CHECKING:
@@ -171,20 +171,13 @@ class S3Backend:
         Raises:
             StorageError: It cannot be listed.
         """
+        asked = self._key(prefix)
+        behind = self._key(after)
         begin = len(self._place.prefix)
-        while True:
-            page = self._page(prefix, after)
-            for row in page.rows:
-                key = row.key[begin:]
-                if key <= after:
-                    raise UnsafeStorageError(
-                        f"{self.location} lists {key!r} after {after!r}: in listings that are not sorted, keys get lost"
-                    )
-                after = key
-                if is_key(key):
-                    yield replace(row, key=key)
-            if not page.more:
-                return
+        for row in in_order(self._pages(asked, start_after(behind, asked)), asked):
+            if row.key > behind and row.key.startswith(asked) and is_key(row.key[begin:]):
+                behind = row.key
+                yield replace(row, key=row.key[begin:])
 
     def delete(self, keys: Iterable[str]) -> None:
         """See `Backend.delete`. A thousand keys a request; each has to be confirmed by name.
@@ -258,22 +251,25 @@ class S3Backend:
                 ) from err
             raise
 
-    def _page(self, prefix: str, after: str) -> Page:
-        """The next rows of a listing, their keys as the server has them."""
-        query = {
-            "list-type": "2",
-            "max-keys": str(_PAGE),
-            "prefix": self._key(prefix),
-            "encoding-type": "url",
-        }
+    def _pages(self, prefix: str, after: str) -> Iterator[Page]:
+        """The answers to a listing, one after the other, keys as the server has them."""
+        query = {"list-type": "2", "max-keys": str(_PAGE), "prefix": prefix, "encoding-type": "url"}
         if after:
-            query["start-after"] = self._key(after)
-        with self._told(f"list {prefix!r}"):
+            query["start-after"] = after
+        while True:
+            page = self._page(query)
+            yield page
+            if not page.more:
+                return
+            query["continuation-token"] = page.token
+
+    def _page(self, query: dict[str, str]) -> Page:
+        with self._told("list keys"):
             try:
                 answer = self._again(lambda: self._wire().send("GET", query=query))
             except RefusalError as err:
                 if err.code == NO_BUCKET and self._create_bucket:
-                    return Page([], more=False)
+                    return Page([], "")
                 raise
         try:
             return read_page(answer)

@@ -15,10 +15,15 @@ if TYPE_CHECKING:
 
 
 class Page(NamedTuple):
-    """One answer of a listing, with whole keys, and whether there are more."""
+    """One answer of a listing, with whole keys, and the server's word for where it goes on; empty at the end."""
 
     rows: list[ObjectInfo]
-    more: bool
+    token: str
+
+    @property
+    def more(self) -> bool:
+        """Whether there is another page."""
+        return bool(self.token)
 
 
 class Deleted(NamedTuple):
@@ -37,7 +42,7 @@ def read_page(answer: Answer) -> Page:
     from minio.datatypes import parse_list_objects
 
     try:
-        found, more, _token, _marker = parse_list_objects(answer)  # type: ignore[arg-type] # it reads `data` alone
+        found, more, token, _marker = parse_list_objects(answer)  # type: ignore[arg-type] # it reads `data` alone
     except (SyntaxError, TypeError, AttributeError) as err:
         raise ValueError(f"it cannot be read ({err})") from err
     rows = [
@@ -50,7 +55,7 @@ def read_page(answer: Answer) -> Page:
         for row in found
         if row.object_name
     ]
-    return Page(rows, more and bool(rows))
+    return Page(rows, (token or "") if more else "")
 
 
 def deletion(keys: Iterable[str]) -> tuple[bytes, dict[str, str]]:
