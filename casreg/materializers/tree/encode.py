@@ -124,10 +124,10 @@ class Encoder:
 
     def encode_large(self, array: Array) -> JSON:
         """An array in a .npy file of its own, or the number of the same memory that has one."""
-        same = self.seen(
-            array, (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype)
-        )
-        if same is not None and array.size:
+        memory = (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype)
+        # An empty array has no memory: its address says nothing, and may be that of another one.
+        same = self.seen(array, memory if array.size else None)
+        if same is not None:
             return {"$same": same}
         return {"$array": self.add_array(array)}
 
