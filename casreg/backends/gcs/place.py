@@ -6,7 +6,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from casreg.backends.base import check_open, shown
 from casreg.backends.key_rules import is_segment
@@ -58,14 +58,16 @@ def place_of(
     Raises:
         InvalidArgumentError: They name no bucket, or one of them is not what it must be.
     """
-    bucket, path, query = _parts(uri, labelled=bucket_name is not None)
-    bucket = bucket_name or bucket
-    if not _BUCKET.fullmatch(bucket):
+    named, path, query = _parts(uri, labelled=bucket_name is not None)
+    if not _BUCKET.fullmatch(bucket_name or named):
+        # What stands at that place of a URI may be a password that nobody meant to put there.
+        said = f"bucket_name={bucket_name!r:.80}" if bucket_name else f"uri={shown(uri or '')!r:.80}"
         raise InvalidArgumentError(
-            f"{bucket!r} is not the name of a bucket: give bucket_name=…, or a URI such as gs://bucket/prefix"
+            f"{said} names no bucket: give its name, of 3 and more lower-case letters, digits, dots, - and _, or a URI such "
+            "as gs://bucket/prefix"
         )
     return Place(
-        bucket,
+        bucket_name or named,
         _prefix(prefix or path),
         _endpoint(endpoint or query.get("endpoint") or GOOGLE),
         project_id or query.get("project") or None,
@@ -79,7 +81,7 @@ def _parts(uri: str | None, *, labelled: bool) -> tuple[str, str, dict[str, str]
     if not _URI.match(uri):
         raise InvalidArgumentError(f"uri={uri!r:.80} is no URI: write gs://bucket/prefix")
     check_open(uri)
-    parts = urlsplit(uri)
+    parts = _split(uri)
     if parts.scheme.lower() != "gs" and not labelled:
         raise InvalidArgumentError(f"{shown(uri)!r} is no bucket of Google's: write gs://bucket/prefix")
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
@@ -106,9 +108,9 @@ def _prefix(text: str) -> str:
 
 
 def _endpoint(text: str) -> str:
-    host = urlsplit(f"//{text}").hostname or "" if "://" not in text else ""
+    host = _split(f"//{text}").hostname or "" if "://" not in text else ""
     full = text if "://" in text else f"{'http' if _is_near(host) else 'https'}://{text}"
-    parts = urlsplit(full)
+    parts = _split(full)
     try:
         port = parts.port
     except ValueError:
@@ -123,6 +125,13 @@ def _endpoint(text: str) -> str:
             "this machine)"
         )
     return full.rstrip("/")
+
+
+def _split(text: str) -> SplitResult:
+    try:
+        return urlsplit(text)
+    except ValueError as err:
+        raise InvalidArgumentError(f"{shown(text)!r:.80} is no URI") from err
 
 
 def _is_near(host: str) -> bool:
