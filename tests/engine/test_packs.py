@@ -90,6 +90,19 @@ def test_each_sealing_gives_another_name() -> None:
     assert second.ref.table_digest == first.ref.table_digest
 
 
+def test_the_nonce_is_16_random_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of the nonce is drawn anew: with fewer bytes two packs would sooner have one name."""
+    asked: list[int] = []
+
+    def token_bytes(size: int) -> bytes:
+        asked.append(size)
+        return b"\7" * size
+
+    monkeypatch.setattr("casreg.packs.secrets.token_bytes", token_bytes)
+    data = bytes(build([b"tiny"]).data)
+    assert (asked, data[16:32]) == ([16], b"\7" * 16)
+
+
 def test_a_buffer_that_is_used_again() -> None:
     """What an earlier, longer pack left in the buffer does not get into the next."""
     buffer = bytearray()
