@@ -1044,7 +1044,7 @@ class Registry(MutableMapping[str, Any]):
         Raises:
             CasregError: What `load` and `save` raise.
         """
-        while True:
+        for _ in range(2):
             with suppress(ObjectNotFoundError):
                 return self.load(key)
             (item,) = self.save([key], [default], on_conflict="skip").items
@@ -1052,6 +1052,9 @@ class Registry(MutableMapping[str, Any]):
                 raise item.error
             if not item.skipped:
                 return default
+        # Another number is the only one that is kept here, or it comes and goes.
+        self.save(key, default)
+        return default
 
     def update(  # type: ignore[override]  # it takes what those of other mappings take, and more
         self,

@@ -16,7 +16,6 @@ from casreg.versions import Exact
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from casreg.digest import Digest
     from casreg.refs import Attempt, Entry, History, Removal
     from casreg.repository import Repository
     from casreg.versions import Version
@@ -59,7 +58,7 @@ def rename(repository: Repository, old: str, new: str) -> list[Version]:
         CommitUnknownError: The answer was lost.
         StorageError: The storage refused or failed.
     """
-    ours: dict[Version, Digest] = {}
+    ours: dict[Version, Entry] = {}
     for _ in range(_ROUNDS):
         found = _read(repository, old)
         if not found.versions:
@@ -92,9 +91,9 @@ def _name_of(history: History) -> _Name:
 
 
 class _Linking:
-    """Puts stored versions under a name. `ours` has the manifests that earlier rounds have put there."""
+    """Puts stored versions under a name. `ours` has the entries that earlier rounds have put there."""
 
-    def __init__(self, repository: Repository, found: _Name, ours: dict[Version, Digest]) -> None:
+    def __init__(self, repository: Repository, found: _Name, ours: dict[Version, Entry]) -> None:
         self._repository = repository
         self._found = found
         self._ours = ours
@@ -136,7 +135,7 @@ class _Linking:
             entry = replace(self._found.versions[version], write=attempt.write)
             history = self._lifted(history, version).with_version(version, entry, now())
         history = self._described(history)
-        self._ours.update((version, self._found.versions[version].manifest) for version in missing)
+        self._ours.update((version, self._found.versions[version]) for version in missing)
         # Written also if nothing changes: so whoever renames in the other direction sees that somebody relies on what
         # they were about to delete. Else both could find the versions under both names, and delete them there.
         return history
@@ -150,7 +149,8 @@ class _Linking:
         entry, living = self._found.versions[version], history.entry(version)
         if living is not None and living.content == entry.content:
             return False
-        if living is None or living.manifest != self._ours.get(version):
+        put = self._ours.get(version)
+        if living is None or put is None or living.manifest != put.manifest:
             in_the_way(history, version, entry.content, Terms(history.name, version))
         return True
 
@@ -160,9 +160,9 @@ class _Linking:
         return living is not None and living.content == entry.content and living.manifest != entry.manifest
 
     def _lifted(self, history: History, version: Version) -> History:
-        """Without the protection that a round before has put on what is replaced now."""
-        entry = history.entry(version)
-        if entry is None or not entry.protected:
+        """Without the protection that came with what a round before has put there, and this one replaces."""
+        entry, put = history.entry(version), self._ours.get(version)
+        if entry is None or not entry.protected or put is None or not put.protected:
             return history
         return history.with_protection(version, protected=False)
 

@@ -15,8 +15,10 @@ from casreg.exceptions import (
     ObjectChangedError,
     ObjectNotFoundError,
     ReadOnlyError,
+    VersionProtectedError,
 )
 from casreg.testing.scheduler import Scheduler, SchedulerBackend, explore
+from casreg.transfer import renaming
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -229,3 +231,30 @@ def test_defaults_of_a_store() -> None:
     assert locked.load("m/y") == 3
     with pytest.raises(ReadOnlyError):
         locked.setdefault("r/y", 4)
+
+
+def test_a_protection_set_by_others_during_a_rename(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What somebody protects under the new name is not replaced by a later round."""
+    registry = Registry(MemoryBackend(), mutable=True)
+    registry.save("old", 1, version="1.0.0")
+    real, rounds = renaming._delete, iter([True])
+
+    def meanwhile(*arguments: Any) -> None:
+        if next(rounds, False):
+            registry.protect("new", "1.0.0")
+            registry.save("old", 2, version="1.0.0")
+        real(*arguments)
+
+    monkeypatch.setattr(renaming, "_delete", meanwhile)
+    with pytest.raises(VersionProtectedError, match=r"new@1\.0\.0"):
+        registry.rename("old", "new")
+    assert [registry["old"], registry["new"]] == [2, 1]
+
+
+def test_a_default_beside_the_only_version() -> None:
+    """Where one version is kept, a default under another number takes its place, as `save` does."""
+    registry = Registry(MemoryBackend(), version_objects=False)
+    registry["x"] = 1
+    assert registry.setdefault("x", 2) == 1
+    assert registry.setdefault("x@2.0.0", 2) == 2
+    assert registry.list_versions("x") == ["2.0.0"]
