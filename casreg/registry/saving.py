@@ -11,8 +11,9 @@ from casreg import remembered
 from casreg.materializers.calls import materialize
 from casreg.materializers.classes import dotted
 from casreg.registry.arguments import fields, listed
-from casreg.repository import Draft, Saved
+from casreg.repository.committing import Saved, Terms
 from casreg.repository.conflicts import kept_instead
+from casreg.repository.saving import Draft, save
 from casreg.versions import FIRST, check_tag
 
 if TYPE_CHECKING:
@@ -104,38 +105,48 @@ def save_object(
         trusted=options.trusted,
         allow_pickle=options.allow_pickle,
     ) as made:
-        saved = repository.save(
-            Draft(
-                name=name,
-                materializer=made.materializer.id,
-                params=made.folder.params,
-                files=made.folder.entries(),
-                metadata=labels.metadata,
-                notes=labels.notes,
-                class_name=dotted(type(obj)),
-                version=version,
-                bump=options.bump,
-                tags=labels.tags,
-                single=options.single,
-                on_conflict=options.on_conflict,
-                if_changed=options.if_changed,
-                source=obj if isinstance(obj, Path) else None,
-                began=began,
-                progress=options.progress,
-            )
+        draft = Draft(
+            terms=_terms(name, version, labels, options),
+            materializer=made.materializer.id,
+            params=made.folder.params,
+            files=made.folder.entries(),
+            metadata=labels.metadata,
+            class_name=dotted(type(obj)),
+            source=obj if isinstance(obj, Path) else None,
+            began=began,
+            progress=options.progress,
         )
+        saved = save(repository, draft)
+    _log(repository, name, saved)
+    return saved
+
+
+def _terms(name: str, version: Version | None, labels: Labels, options: SaveOptions) -> Terms:
+    return Terms(
+        name=name,
+        version=version,
+        bump=options.bump,
+        tags=labels.tags,
+        notes=labels.notes,
+        single=options.single,
+        on_conflict=options.on_conflict,
+        if_changed=options.if_changed,
+    )
+
+
+def _log(repository: Repository, name: str, saved: Saved) -> None:
+    location, entry = repository.backend.location, saved.entry
     if saved.existed:
-        log.debug("save %s: it is there as %s, in %s", name, saved.version, repository.backend.location)
+        log.debug("save %s: it is there as %s, in %s", name, saved.version, location)
     else:
         log.debug(
             "saved %s@%s to %s: %d bytes, %d newly stored",
             name,
             saved.version,
-            repository.backend.location,
-            saved.entry.size,
-            saved.entry.stored,
+            location,
+            entry.size,
+            entry.stored,
         )
-    return saved
 
 
 def _there(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from casreg.repository.committing import Saved
 from casreg.repository.repository import Repository
-from casreg.repository.saving import Draft
 
-__all__ = ["Draft", "Repository", "Saved"]
+__all__ = ["Repository"]

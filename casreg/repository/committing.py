@@ -29,7 +29,7 @@ class Terms:
         version: The version to commit it as; None for the next one.
         bump: Which part the next version raises.
         tags: Tags that move to the version in the same commit.
-        notes: Notes that are set on the version if it is there already.
+        notes: Notes of the version; added to its own if it is there already.
         single: Keep one live version only: it is replaced.
         on_conflict: What to do if the version exists with other content.
         if_changed: Make no version if the latest has this very content.

@@ -12,7 +12,6 @@ from casreg.index import Index
 from casreg.keys import manifest_key, segment_key
 from casreg.manifests import decode_manifest
 from casreg.refs import Refs
-from casreg.repository import saving
 from casreg.repository.probe import ensure_marker
 from casreg.tables import Tables
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from casreg.marker import Marker
     from casreg.model import Manifest
     from casreg.progress import ProgressCallback
-    from casreg.repository.committing import Saved
 
 _MANIFESTS: Final = 64
 
@@ -90,10 +88,6 @@ class Repository:
         if held is None or held[0] != manifest.digest:
             held = self._browsed = manifest.digest, self.reader(manifest, "")
         return held[1]
-
-    def save(self, draft: saving.Draft) -> Saved:
-        """Store an object's files and commit them as a version. See `casreg.repository.saving.save`."""
-        return saving.save(self, draft)
 
     def _read_manifest(self, digest: Digest) -> Manifest:
         data = self.copies.get(manifest_key(digest)).data

@@ -18,7 +18,9 @@ from casreg.ingest import assembly
 from casreg.keys import MANIFESTS, PACKS
 from casreg.materializers.folders import EmptyFolder, MemoryFile
 from casreg.registry import Registry
-from casreg.repository import Draft, Repository
+from casreg.repository import Repository
+from casreg.repository.committing import Terms
+from casreg.repository.saving import Draft, save
 from registry.lab import noise, snapshot
 
 if TYPE_CHECKING:
@@ -217,7 +219,7 @@ def test_a_process_that_dies_leaves_nothing_there(tmp_path: Path) -> None:
 def _stored(files: Sequence[MemoryFile | EmptyFolder]) -> Registry:
     """A folder that this file system need not be able to hold."""
     place = MemoryBackend()
-    Repository(place).save(Draft("tree", "path.folder/1", {}, files))
+    save(Repository(place), Draft(Terms("tree"), "path.folder/1", {}, files))
     return Registry(place)
 
 
