@@ -7,7 +7,8 @@ declared are refused, and whatever goes wrong inside a materializer becomes an e
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import ItemsView, Iterator, KeysView, ValuesView
+from io import IOBase
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Final
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from casreg.exceptions import CasregError, MaterializationError, NoMaterializerError
 from casreg.materializers.builtin import FALLBACK, PATH_FILE, PATH_FOLDER, PICKLE, TORCH_STATE_DICT
 from casreg.materializers.classes import dotted, kind_of
+from casreg.materializers.compiled import is_python
 from casreg.materializers.torch_state_dict import is_state_dict
 
 if TYPE_CHECKING:
@@ -66,9 +68,16 @@ def no_materializer(obj: object) -> str:
     name = dotted(type(obj))
     return (
         f"nothing knows how to save a {name}; write a materializer for it and "
-        f"`registry.register_materializer({name!r}, 'my_module.MyMaterializer')`, or pass `materializer=`, or "
-        f"`trusted=[{name!r}]` to have its attributes stored, or `allow_pickle=True`"
+        f"`registry.register_materializer({name!r}, 'my_module.MyMaterializer')`, or pass `materializer=`, "
+        f"{or_trusted(type(obj))}or `allow_pickle=True`"
     )
+
+
+def or_trusted(cls: type) -> str:
+    """The part of a message that proposes `trusted=`, where it would help."""
+    if not all(is_python(base) for base in cls.__mro__[:-1]):
+        return ""
+    return f"or `trusted=[{dotted(cls)!r}]` to have its attributes stored, "
 
 
 def no_data(cls: type) -> str | None:
@@ -76,7 +85,15 @@ def no_data(cls: type) -> str | None:
     if issubclass(cls, _CODE):
         return (
             f"a {dotted(cls)} is code, which is not stored; save its data, or allow pickle with `allow_pickle=True` (of "
-            "classes and functions pickle keeps only their names)"
+            "classes and functions pickle keeps only their names, so that a lambda or a local one has none)"
+        )
+    if issubclass(cls, IOBase):
+        return (
+            f"a {dotted(cls)} is an open file, which is not stored; save its `Path`, or what `read()` gives"
+        )
+    if issubclass(cls, KeysView | ValuesView | ItemsView):
+        return (
+            f"a {dotted(cls)} shows what a dict holds, so it is not stored; save the dict, or `list(…)` of it"
         )
     if issubclass(cls, Iterator):
         return f"a {dotted(cls)} can be read once only, so it is not stored; save `list(…)` of it"
@@ -101,7 +118,7 @@ def save_object(materializer: Materializer, obj: object, folder: OutFolder) -> N
         raise
     except ModuleNotFoundError as err:
         raise MaterializationError(
-            f"the materializer {materializer.id!r} cannot save here: {err}; {_to_install(err)} and save again"
+            f"the materializer {materializer.id!r} cannot save here: {err}; {_to_install(err, materializer)} and save again"
         ) from err
     except Exception as err:
         raise MaterializationError(
@@ -125,7 +142,7 @@ def load_object(materializer: Materializer, folder: InFolder, cls: type | None =
         raise
     except ModuleNotFoundError as err:
         raise MaterializationError(
-            f"the materializer {materializer.id!r} cannot load here: {err}; {_to_install(err)} and load again"
+            f"the materializer {materializer.id!r} cannot load here: {err}; {_to_install(err, materializer)} and load again"
         ) from err
     except Exception as err:
         raise MaterializationError(
@@ -138,9 +155,12 @@ def load_object(materializer: Materializer, folder: InFolder, cls: type | None =
     return value
 
 
-def _to_install(err: ModuleNotFoundError) -> str:
+def _to_install(err: ModuleNotFoundError, materializer: Materializer) -> str:
     """What to do about a library that is not there."""
     extra = _EXTRAS.get((err.name or "").partition(".")[0])
+    family = materializer.id.partition(".")[0]
+    if extra == "arrow" and family in _EXTRAS:
+        extra = family  # pandas and polars want themselves too
     return "install it" if extra is None else f'`pip install "casreg[{extra}]"`'
 
 

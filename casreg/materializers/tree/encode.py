@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 from casreg.exceptions import InvalidMetadataError, MaterializerError, NoMaterializerError
 from casreg.materializers.classes import dotted
-from casreg.materializers.dispatch import no_data
+from casreg.materializers.dispatch import no_data, or_trusted
 from casreg.materializers.numpy_array import add_array
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ FindEncoder: TypeAlias = "Callable[[type, Encoder], Encode]"
 
 MAX_DEPTH: Final = 64
 """Levels of nesting that are accepted: every level costs the reader's interpreter a few frames of its stack."""
+_PLAIN: Final = (dict, list, tuple, set, frozenset, str, bytes, bytearray, int, float, complex)
+"""What a value of a subclass may be turned into, so that it can be saved."""
 
 
 class Encoder:
@@ -181,7 +183,7 @@ class Encoder:
             self.refuse(
                 "a path in a container: save `str(path)` if its name is meant, or the Path alone for what is there"
             )
-        base = next((one for one in cls.__mro__[1:-1] if one.__module__ == "builtins"), None)
+        base = next((one for one in cls.__mro__[1:-1] if one in _PLAIN), None)
         reason = no_data(cls)
         if reason is not None:
             self.refuse(reason)
@@ -191,8 +193,8 @@ class Encoder:
             )
         self.refuse(
             f"nothing knows how to save a {name}; write a materializer for it and "
-            f"`registry.register_materializer({name!r}, 'my_module.MyMaterializer')`, or pass `trusted=[{name!r}]` to "
-            f"have its attributes stored, or `allow_pickle=True`"
+            f"`registry.register_materializer({name!r}, 'my_module.MyMaterializer')`, "
+            f"{or_trusted(cls)}or `allow_pickle=True`"
         )
 
 

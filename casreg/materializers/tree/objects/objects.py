@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from casreg.exceptions import MaterializationError, UntrustedError
 from casreg.materializers.classes import dotted
+from casreg.materializers.compiled import is_python, slots_of
 from casreg.materializers.tree.objects import checks
 from casreg.materializers.tree.objects.names import LEFT_OUT, MODULE_OF, REBUILT
 
@@ -18,16 +19,6 @@ if TYPE_CHECKING:
     from casreg.materializers.tree.decode import Decoder
     from casreg.materializers.tree.encode import Encoder
 
-_COMPILED: Final = (
-    *(
-        "method_descriptor",
-        "classmethod_descriptor",
-        "getset_descriptor",
-        "member_descriptor",
-        "wrapper_descriptor",
-    ),
-    *("builtin_function_or_method", "cython_function_or_method", "instancemethod", "nb_func", "nb_method"),
-)
 
 SKLEARN: Final = "sklearn"
 """The parameter that says which scikit-learn saved the value."""
@@ -104,13 +95,13 @@ def encode_trusted(encoder: Encoder, value: Any) -> JSON:
     cls = type(value)
     if cls.__module__.partition(".")[0] == "sklearn":
         _note_version(encoder)
-    native = [base for base in cls.__mro__[:-1] if not _is_python(base)]
+    native = [base for base in cls.__mro__[:-1] if not is_python(base)]
     if native:
         encoder.refuse(
             f"{dotted(cls)} keeps state in compiled code ({dotted(native[0])}), which attributes do not hold; write a "
             f"materializer for it, or `allow_pickle=True`"
         )
-    slots = {name: getattr(value, name) for name in _slots(cls) if hasattr(value, name)}
+    slots = {name: getattr(value, name) for name in slots_of(cls) if hasattr(value, name)}
     attributes = getattr(value, "__dict__", {})
     return {"$object": [dotted(cls), _state(encoder, value, attributes), _state(encoder, value, slots)]}
 
@@ -127,7 +118,7 @@ def decode_trusted(decoder: Decoder, node: JSON) -> object:
         _check_version(decoder)
     at = decoder.begin_shared()
     value = _restored(decoder, cls, state)
-    known = _slots(cls)
+    known = slots_of(cls)
     for slot, item in decoder.decode_dict(slots).items():
         if slot not in known:
             decoder.fail(f"only attributes that {name} has", slot)
@@ -188,27 +179,6 @@ def _check_version(decoder: Decoder) -> None:
             UserWarning,
             stacklevel=2,
         )
-
-
-def _slots(cls: type) -> list[str]:
-    found: list[str] = []
-    for base in cls.__mro__:
-        own = base.__dict__.get("__slots__", ())
-        names = (own,) if isinstance(own, str) else tuple(own)
-        mangled = (
-            f"_{base.__name__.lstrip('_')}{name}" if name[:2] == "__" and name[-2:] != "__" else name
-            for name in names
-        )
-        found += [name for name in mangled if name not in ("__dict__", "__weakref__")]
-    return found
-
-
-def _is_python(cls: type) -> bool:
-    """Nothing in the class looks compiled, so that its attributes are all the state there is."""
-    heap = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement, or by compiled code that wants it so
-    slots = set(_slots(cls)) | {"__dict__", "__weakref__"}
-    items = (item for name, item in vars(cls).items() if name not in slots)
-    return bool(cls.__flags__ & heap) and not any(type(item).__name__ in _COMPILED for item in items)
 
 
 def _imported(name: str) -> type:
