@@ -64,6 +64,8 @@ if TYPE_CHECKING:
     from casreg.backends.memory import MemoryBackend
     from casreg.backends.s3 import S3Backend as MinioRegistryBackend
     from casreg.cache import Cache
+    from casreg.difference import Difference
+    from casreg.progress import Progress
     from casreg.registry import BatchItem, BatchResult, Registry
     from casreg.store import Mount, Store
 
@@ -75,11 +77,13 @@ else:
         "BatchItem": ("casreg.registry", "BatchItem"),
         "BatchResult": ("casreg.registry", "BatchResult"),
         "Cache": ("casreg.cache", "Cache"),
+        "Difference": ("casreg.difference", "Difference"),
         "GCPRegistryBackend": ("casreg.backends.gcs", "GCSBackend"),
         "LocalRegistryBackend": ("casreg.backends.local", "LocalBackend"),
         "MemoryBackend": ("casreg.backends.memory", "MemoryBackend"),
         "MinioRegistryBackend": ("casreg.backends.s3", "S3Backend"),
         "Mount": ("casreg.store", "Mount"),
+        "Progress": ("casreg.progress", "Progress"),
         "Registry": ("casreg.registry", "Registry"),
         "Store": ("casreg.store", "Store"),
     }
@@ -112,6 +116,7 @@ __all__ = [
     "Conflict",
     "CorruptError",
     "DestinationError",
+    "Difference",
     "GCPRegistryBackend",
     "InvalidArgumentError",
     "InvalidMetadataError",
@@ -128,6 +133,7 @@ __all__ = [
     "NotFound",
     "ObjectChangedError",
     "ObjectNotFoundError",
+    "Progress",
     "ReadOnlyError",
     "Registry",
     "SourceChangedError",

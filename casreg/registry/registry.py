@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from casreg.progress import ProgressCallback
     from casreg.refs import History
     from casreg.repository.conflicts import OnConflict
-    from casreg.versions import Bump, Selector, Version
+    from casreg.versions import Bump, Selector
 
 log = logging.getLogger("casreg.registry")
 
@@ -249,6 +249,7 @@ class Registry(MutableMapping[str, Any]):
             VersionConflictError: The version exists, or existed until it was deleted, with other content.
             VersionProtectedError: The version is protected, and would be replaced.
             CommitConflictError, CommitUnknownError: Others kept winning; the answer was lost.
+            CorruptError, UnsupportedFormatError: The ref is damaged, or needs a newer casreg.
             StorageError: The storage refused or failed.
 
         Whatever is raised, nothing half-written can be seen, and nothing that existed is lost.
@@ -411,6 +412,8 @@ class Registry(MutableMapping[str, Any]):
             VersionProtectedError: One of them is protected. None is deleted.
             ObjectChangedError: The name has not that `revision` any more. Nothing is deleted.
             InvalidNameError, InvalidVersionError, InvalidArgumentError: What was given is wrong.
+            CorruptError, UnsupportedFormatError: The ref is damaged, or needs a newer casreg.
+            CommitConflictError, CommitUnknownError: Others kept winning; the answer was lost.
             StorageError: The storage refused or failed.
         """
         repository = self._repository
@@ -444,9 +447,11 @@ class Registry(MutableMapping[str, Any]):
             ObjectNotFoundError: It was not deleted, or its data has been collected since.
             VersionConflictError: The version exists.
             InvalidNameError, InvalidVersionError, InvalidArgumentError: What was given is wrong.
+            CorruptError, UnsupportedFormatError: The ref is damaged, or needs a newer casreg.
+            CommitConflictError, CommitUnknownError: Others kept winning; the answer was lost.
             StorageError: The storage refused or failed.
         """
-        name, chosen = self._save_key(name, version)
+        name, chosen = self._keys.exact(name, version)
         if chosen is None:
             raise InvalidArgumentError(
                 f"say which version of {name} to bring back: undelete({name!r}, '1.0.0')"
@@ -467,7 +472,7 @@ class Registry(MutableMapping[str, Any]):
         Raises:
             ObjectNotFoundError: There is no such object or version.
             InvalidNameError, InvalidVersionError, InvalidArgumentError: What was given is wrong.
-            CorruptError: Its ref or manifest is damaged.
+            CorruptError, UnsupportedFormatError: Its ref or manifest is damaged, or needs a newer casreg.
             StorageError: It cannot be read.
         """
         if name is None:
@@ -475,7 +480,7 @@ class Registry(MutableMapping[str, Any]):
                 raise InvalidArgumentError(f"version={version!r} needs a name: info('my:model', {version!r})")
             log.debug("info of all names from %s", self._backend.location)
             return describe_all(self._repository)
-        name, selector = self._load_key(name, version)
+        name, selector = self._keys.selecting(name, version)
         log.debug("info of %s (%s) from %s", name, selector, self._backend.location)
         return describe(self._repository, name, selector)
 
@@ -483,7 +488,7 @@ class Registry(MutableMapping[str, Any]):
         """The names that have at least one version, sorted.
 
         Raises:
-            CorruptError: A ref is damaged.
+            CorruptError, UnsupportedFormatError: A ref is damaged, or needs a newer casreg.
             StorageError: The place cannot be read.
         """
         log.debug("list the names of %s", self._backend.location)
@@ -497,7 +502,7 @@ class Registry(MutableMapping[str, Any]):
 
         Raises:
             InvalidNameError, InvalidVersionError: What was given is wrong.
-            CorruptError: Its ref is damaged.
+            CorruptError, UnsupportedFormatError: Its ref is damaged, or needs a newer casreg.
             StorageError: It cannot be read.
         """
         name, selector = self._keys.within(name)
@@ -508,7 +513,7 @@ class Registry(MutableMapping[str, Any]):
         """The names that have at least one version, sorted, each with its versions, ascending.
 
         Raises:
-            CorruptError: A ref is damaged.
+            CorruptError, UnsupportedFormatError: A ref is damaged, or needs a newer casreg.
             StorageError: The place cannot be read.
         """
         log.debug("list the names and versions of %s", self._backend.location)
@@ -528,7 +533,7 @@ class Registry(MutableMapping[str, Any]):
         Raises:
             ObjectNotFoundError: There was never any.
             InvalidNameError, InvalidVersionError: What was given is wrong.
-            CorruptError: Its ref is damaged.
+            CorruptError, UnsupportedFormatError: Its ref is damaged, or needs a newer casreg.
             StorageError: It cannot be read.
         """
         name, selector = self._keys.within(name)
@@ -556,7 +561,7 @@ class Registry(MutableMapping[str, Any]):
 
         Raises:
             InvalidVersionError, InvalidArgumentError: What was given is wrong.
-            CorruptError: A ref or manifest is damaged.
+            CorruptError, UnsupportedFormatError: A ref or manifest is damaged, or needs a newer casreg.
             StorageError: The place cannot be read.
             Exception: What a condition raises.
         """
@@ -569,10 +574,10 @@ class Registry(MutableMapping[str, Any]):
 
         Raises:
             InvalidNameError, InvalidVersionError: What was given is wrong.
-            CorruptError: Its ref is damaged.
+            CorruptError, UnsupportedFormatError: Its ref is damaged, or needs a newer casreg.
             StorageError: It cannot be read.
         """
-        name, selector = self._load_key(name, version)
+        name, selector = self._keys.selecting(name, version)
         log.debug("look for %s (%s) in %s", name, selector, self._backend.location)
         try:
             select(self._repository, name, selector)
@@ -586,10 +591,10 @@ class Registry(MutableMapping[str, Any]):
         Raises:
             ObjectNotFoundError: There is no such object or version.
             InvalidNameError, InvalidVersionError, InvalidArgumentError: What was given is wrong.
-            CorruptError: Its ref, manifest or tree is damaged.
+            CorruptError, UnsupportedFormatError: Its ref, manifest or tree is damaged, or needs a newer casreg.
             StorageError: It cannot be read.
         """
-        name, selector = self._load_key(name, version)
+        name, selector = self._keys.selecting(name, version)
         log.debug("files of %s (%s) from %s", name, selector, self._backend.location)
         return list_files(self._repository, name, selector)
 
@@ -611,10 +616,11 @@ class Registry(MutableMapping[str, Any]):
             ObjectNotFoundError: There is no such object or version, or no such file in it.
             InvalidNameError, InvalidVersionError, InvalidArgumentError: What was given is wrong.
             CorruptError: Stored bytes are damaged; reads raise it too.
+            UnsupportedFormatError: It needs a newer casreg.
             ObjectChangedError: Raised by reads: the version was replaced or deleted, and the data collected.
             StorageError: The storage cannot be read; reads raise it too, and may be tried again.
         """
-        name, selector = self._load_key(name, version)
+        name, selector = self._keys.selecting(name, version)
         log.debug("open %s (%s) of %s from %s", path or "the file", selector, name, self._backend.location)
         return open_file(self._repository, name, selector, path)
 
@@ -632,12 +638,14 @@ class Registry(MutableMapping[str, Any]):
             ObjectNotFoundError: One of them does not exist.
             InvalidNameError, InvalidVersionError, InvalidArgumentError: What was given is wrong, or not two versions.
             ObjectChangedError: One was replaced or deleted meanwhile, and its data collected.
-            CorruptError: A ref, manifest, tree or list is damaged.
+            CorruptError, UnsupportedFormatError: A ref, manifest, tree or list is damaged, or needs a newer casreg.
             StorageError: It cannot be read.
         """
         first, second = sides(name, version1, version2)
         log.debug("difference of %s and %s in %s", first, second, self._backend.location)
-        return difference(self._repository, self._load_key(first, None), self._load_key(second, None))
+        return difference(
+            self._repository, self._keys.selecting(first, None), self._keys.selecting(second, None)
+        )
 
     # ------------------------------------------------------------------------------------------ moving versions
 
@@ -663,11 +671,11 @@ class Registry(MutableMapping[str, Any]):
             VersionConflictError: The target has, or had, the number with other content.
             VersionProtectedError: The version that it would replace is protected.
             InvalidNameError, InvalidVersionError, InvalidArgumentError: What was given is wrong.
-            CorruptError: The version is damaged.
+            CorruptError, UnsupportedFormatError: The version is damaged, or needs a newer casreg.
             CommitConflictError, CommitUnknownError: Others kept winning; the answer was lost.
             StorageError: The storage refused or failed.
         """
-        return self._copy(self._repository, self._load_key(source, version), target, target_version)
+        return self._copy(self._repository, self._keys.selecting(source, version), target, target_version)
 
     def rename(self, old: str, new: str) -> list[str]:
         """Give all versions of a name to another, with their numbers, tags, notes and protection.
@@ -684,7 +692,7 @@ class Registry(MutableMapping[str, Any]):
                 on another version. Nothing was changed.
             VersionProtectedError: A version of the new name that is in the way is protected.
             InvalidNameError, InvalidArgumentError: What was given is no name.
-            CorruptError: Something that is needed is damaged.
+            CorruptError, UnsupportedFormatError: Something that is needed is damaged, or needs a newer casreg.
             CommitConflictError, CommitUnknownError: Others kept winning, or kept saving to the old name; the answer
                 was lost. The versions may be under both names.
             StorageError: The storage refused or failed.
@@ -725,6 +733,7 @@ class Registry(MutableMapping[str, Any]):
             VersionProtectedError: The version that it would replace is protected.
             InvalidNameError, InvalidVersionError, InvalidArgumentError: What was given is wrong.
             CorruptError: What is stored there is damaged. Nothing was committed.
+            UnsupportedFormatError: One of the two needs a newer casreg.
             CommitConflictError, CommitUnknownError: Others kept winning; the answer was lost.
             StorageError: One of the two storages refused or failed.
         """
@@ -733,7 +742,7 @@ class Registry(MutableMapping[str, Any]):
                 f"{source_registry!r:.80} is no Registry: write download(Registry(...), ...)"
             )
         within = None if version == "latest" and "@" in name else version
-        key = self._load_key(name, within)
+        key = self._keys.selecting(name, within)
         target = key[0] if target_name is None else target_name
         return self._copy(source_registry._repository, key, target, target_version, self._told(progress))
 
@@ -814,7 +823,7 @@ class Registry(MutableMapping[str, Any]):
         target_version: str | None,
         progress: ProgressCallback | None = None,
     ) -> str:
-        name, chosen = self._save_key(target, target_version)
+        name, chosen = self._keys.exact(target, target_version)
         terms = terms_of(name, chosen, single=not self._version_objects, mutable=self._mutable)
         copied = transfer.copy(source, *key, self._repository, terms, meter=transfer.Meter(progress))
         log.debug(
@@ -846,9 +855,11 @@ class Registry(MutableMapping[str, Any]):
         Raises:
             ObjectNotFoundError: There is no such version.
             InvalidNameError, InvalidVersionError: What was given is wrong.
+            CorruptError, UnsupportedFormatError: The ref is damaged, or needs a newer casreg.
+            CommitConflictError, CommitUnknownError: Others kept winning; the answer was lost.
             StorageError: The storage refused or failed.
         """
-        name, selector = self._load_key(name, version)
+        name, selector = self._keys.selecting(name, version)
         tagged = str(tag(self._repository, name, check_tag(tag_name), selector))
         log.debug("tag %s is %s@%s in %s", tag_name, name, tagged, self._backend.location)
         return tagged
@@ -859,6 +870,8 @@ class Registry(MutableMapping[str, Any]):
         Raises:
             ObjectNotFoundError: There is no such tag, or it points elsewhere.
             InvalidNameError, InvalidVersionError: What was given is wrong.
+            CorruptError, UnsupportedFormatError: The ref is damaged, or needs a newer casreg.
+            CommitConflictError, CommitUnknownError: Others kept winning; the answer was lost.
             StorageError: The storage refused or failed.
         """
         name, selector = self._keys.within(name)
@@ -875,9 +888,11 @@ class Registry(MutableMapping[str, Any]):
             ObjectNotFoundError: There is no such version.
             InvalidMetadataError: A note cannot be stored without loss.
             InvalidNameError, InvalidVersionError: What was given is wrong.
+            CorruptError, UnsupportedFormatError: The ref is damaged, or needs a newer casreg.
+            CommitConflictError, CommitUnknownError: Others kept winning; the answer was lost.
             StorageError: The storage refused or failed.
         """
-        name, selector = self._load_key(name, version)
+        name, selector = self._keys.selecting(name, version)
         log.debug("notes of %s (%s) in %s: %s", name, selector, self._backend.location, ", ".join(notes))
         return annotate(self._repository, name, selector, fields(notes, "notes"))
 
@@ -889,9 +904,11 @@ class Registry(MutableMapping[str, Any]):
         Raises:
             ObjectNotFoundError: There is no such version.
             InvalidNameError, InvalidVersionError: What was given is wrong.
+            CorruptError, UnsupportedFormatError: The ref is damaged, or needs a newer casreg.
+            CommitConflictError, CommitUnknownError: Others kept winning; the answer was lost.
             StorageError: The storage refused or failed.
         """
-        name, selector = self._load_key(name, version)
+        name, selector = self._keys.selecting(name, version)
         done = str(protect(self._repository, name, selector, protected=True))
         log.debug("protected %s@%s in %s", name, done, self._backend.location)
         return done
@@ -902,9 +919,11 @@ class Registry(MutableMapping[str, Any]):
         Raises:
             ObjectNotFoundError: There is no such version.
             InvalidNameError, InvalidVersionError: What was given is wrong.
+            CorruptError, UnsupportedFormatError: The ref is damaged, or needs a newer casreg.
+            CommitConflictError, CommitUnknownError: Others kept winning; the answer was lost.
             StorageError: The storage refused or failed.
         """
-        name, selector = self._load_key(name, version)
+        name, selector = self._keys.selecting(name, version)
         done = str(protect(self._repository, name, selector, protected=False))
         log.debug("unprotected %s@%s in %s", name, done, self._backend.location)
         return done
@@ -1093,7 +1112,8 @@ class Registry(MutableMapping[str, Any]):
 
         Raises:
             VersionProtectedError: Versions are protected. Nothing was deleted, unless they were protected meanwhile.
-            CorruptError: A ref is damaged.
+            CorruptError, UnsupportedFormatError: A ref is damaged, or needs a newer casreg.
+            CommitConflictError, CommitUnknownError: Others kept winning; the answer was lost.
             StorageError: The storage refused or failed.
         """
         mapping.clear(self._repository)
@@ -1117,7 +1137,7 @@ class Registry(MutableMapping[str, Any]):
         """A table of the first names: latest version, number of versions, size and class of the latest, tags.
 
         Raises:
-            CorruptError: A ref is damaged.
+            CorruptError, UnsupportedFormatError: A ref is damaged, or needs a newer casreg.
             StorageError: The place cannot be read.
         """
         return table(self._backend.location, *summaries(self._repository, ROWS))
@@ -1130,12 +1150,6 @@ class Registry(MutableMapping[str, Any]):
         if self._open is None or self._open[0] != os.getpid():
             self._open = (os.getpid(), Repository(with_cache(self._backend, self._cache)))
         return self._open[1]
-
-    def _save_key(self, key: str, version: str | None) -> tuple[str, Version | None]:
-        return self._keys.exact(key, version)
-
-    def _load_key(self, key: str, version: str | None) -> tuple[str, Selector]:
-        return self._keys.selecting(key, version)
 
     def _pickle(self, allow_pickle: bool | None) -> bool:
         return self._allow_pickle if allow_pickle is None else flag(allow_pickle, "allow_pickle")
