@@ -12,6 +12,7 @@ from array import array
 from typing import TYPE_CHECKING, Any, Final
 
 from casreg.exceptions import MaterializationError, NoMaterializerError
+from casreg.materializers.arrow_messages import check_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,7 +96,8 @@ def _opened(data: Any) -> Any:
     """A reader of the Arrow file in a buffer.
 
     Raises:
-        MaterializationError: It would construct extension types, or is no Arrow file.
+        MaterializationError: It would construct extension types, or take more memory than it has bytes, or is no Arrow
+            file.
     """
     import pyarrow as pa  # heavy
 
@@ -108,6 +110,7 @@ def _opened(data: Any) -> Any:
         raise MaterializationError("it does not end as an Arrow file does")
     if _EXTENSION in bytes(view[-10 - size : -10]) or _EXTENSION in bytes(view[16 : 16 + first]):
         raise MaterializationError("its schema names an extension type, or has that word in it")
+    check_file(view)
     return pa.ipc.open_file(pa.BufferReader(data))
 
 
