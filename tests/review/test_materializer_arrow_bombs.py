@@ -56,9 +56,9 @@ def listed_twice(data: bytes) -> bytes:
 
 def overlapping(data: bytes) -> bytes:
     """The file of two columns in one batch, where both have all of the batch's memory."""
-    rows = struct.pack("<qq", 0, 800), struct.pack("<qq", 800, 800)
-    assert all(data.count(one) == 1 for one in rows)
-    return data.replace(rows[0], struct.pack("<qq", 0, 1600)).replace(rows[1], struct.pack("<qq", 0, 1600))
+    buffers = struct.pack("<8q", 0, 0, 0, 800, 800, 0, 800, 800)
+    assert data.count(buffers) == 1
+    return data.replace(buffers, struct.pack("<8q", 0, 0, 0, 1600, 0, 0, 0, 1600))
 
 
 TABLE = pa.table({"a": np.arange(100.0), "b": np.arange(100.0)})
