@@ -10,6 +10,7 @@ from hypothesis import given, settings, strategies as st
 from casreg import codec
 from casreg.digest import Digest, digest_of
 from casreg.exceptions import CorruptError
+from casreg.model import PackRef
 from casreg.packs import (
     END_MAGIC,
     FRAME,
@@ -21,6 +22,7 @@ from casreg.packs import (
     Frame,
     PackBuilder,
     check_header,
+    check_sizes,
     iterate_frames,
     key_of,
     open_frame,
@@ -172,3 +174,98 @@ def test_a_frame_that_is_not_the_chunk(wrong: str) -> None:
         frame = frame._replace(stored=memoryview(bytes(codec.encode(memoryview(text(2_000, 5)))[1])))
     with pytest.raises(CorruptError, match=rf"packs/it: chunk {digest_of(chunk).hex()} is damaged"):
         open_frame(frame, digest_of(chunk), len(chunk), "packs/it")
+
+
+SMALLEST = HEADER.size + FRAME.size + RECORD.size + TRAILER.size
+
+
+def ref_of(size: int, table: bytes) -> PackRef:
+    """A pack as somebody may name it."""
+    return PackRef(f"{'0' * 16}-{'1' * 64}", size, len(table), digest_of(table))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_pack_has_room_for_its_frames(count: int) -> None:
+    """A pack of that many empty frames is the smallest one with a table of that many records."""
+    table = bytes(count * RECORD.size)
+    smallest = SMALLEST + (count - 1) * (FRAME.size + RECORD.size)
+    check_sizes(ref_of(smallest, table))
+    check_sizes(ref_of(smallest + 1, table))
+    for size in (smallest - 1, 0):
+        with pytest.raises(
+            ValueError, match=f"a pack of {size} bytes cannot have a table of {len(table)}: 0000"
+        ):
+            check_sizes(ref_of(size, table))
+
+
+@pytest.mark.parametrize("size", [0, 1, RECORD.size - 1, RECORD.size + 1, 2 * RECORD.size - 1])
+def test_a_table_is_whole_records_and_at_least_one(size: int) -> None:
+    """However large the pack is."""
+    with pytest.raises(ValueError, match="cannot have a table"):
+        check_sizes(ref_of(PACK_LIMIT, bytes(size)))
+
+
+def test_a_table_knows_what_is_compressed() -> None:
+    """The frames lie side by side by their stored sizes, not by those of the chunks."""
+    chunks = [text(3_000, 1), text(5_000, 2)]
+    sealed = build(chunks)
+    table = bytes(sealed.data[slice(*table_range(sealed.ref))])
+    assert sealed.ref.size < sum(map(len, chunks))
+    assert parse_table(sealed.ref, table) == sealed.table
+    assert [place.size for place in sealed.table.values()] == [3_000, 5_000]
+
+
+def records(*rows: tuple[int, int]) -> bytes:
+    """A table of frames at these places with so many stored bytes."""
+    return b"".join(
+        RECORD.pack(digest_of(bytes([at])), offset, stored, 7) for at, (offset, stored) in enumerate(rows)
+    )
+
+
+def test_a_table_that_lies_about_its_frames() -> None:
+    """One that is named with its right digest is believed only if the frames fill the pack from the header on."""
+    first, second = HEADER.size, HEADER.size + FRAME.size + 10
+    good = records((first, 10), (second, 20))
+    size = SMALLEST + FRAME.size + RECORD.size + 30
+    assert [place.offset for place in parse_table(ref_of(size, good), good).values()] == [first, second]
+    for size_told, table in (
+        (size + 1, good),
+        (size - 1, good),
+        (size, records((first, 10), (second + 1, 20))),
+        (size, records((first + 1, 10), (second, 20))),
+        (size, records((first, 11), (second, 20))),
+        (size, records((second, 20), (first, 10))),
+    ):
+        with pytest.raises(CorruptError, match=r"packs/11/0000.* its table is damaged"):
+            parse_table(ref_of(size_told, table), table)
+
+
+def test_bytes_that_are_not_the_table_that_is_named() -> None:
+    """Another digest or another length: neither is a table, whatever could be made of it."""
+    good = records((HEADER.size, 10))
+    ref = ref_of(SMALLEST + 10, good)
+    assert len(parse_table(ref, good)) == 1
+    changed = records((HEADER.size, 10))[:-1] + b"\1"
+    for table in (changed, good[:-1], good + b"x", good + good, b""):
+        with pytest.raises(CorruptError, match="its table is damaged"):
+            parse_table(ref, table)
+
+
+def test_an_empty_frame_at_the_end() -> None:
+    """A frame that stores nothing is one, also where the bytes end with its header."""
+    header = FRAME.pack(codec.RAW, 0, 0, 0, 0, digest_of(b""))
+    assert [frame.size for frame in iterate_frames(memoryview(header * 2), "it")] == [0, 0]
+
+
+@pytest.mark.parametrize(("parameter", "reserved"), [(1, 0), (0, 1), (255, 65_535)])
+def test_a_frame_with_more_than_format_1_knows(parameter: int, reserved: int) -> None:
+    """A parameter or a reserved number that is set is not passed over."""
+    frame = FRAME.pack(codec.RAW, parameter, reserved, 1, 1, digest_of(b"x")) + b"x"
+    with pytest.raises(CorruptError, match="packs/it: a frame header is damaged"):
+        list(iterate_frames(memoryview(frame), "packs/it"))
+
+
+def test_a_trailer_of_something_else() -> None:
+    """Bytes of the right number that do not end as a pack ends are no trailer."""
+    with pytest.raises(CorruptError, match="packs/it: it does not end as a pack does"):
+        read_trailer(TRAILER.pack(1, bytes(32), b"casregE2"), "packs/it")
