@@ -878,7 +878,7 @@ class Registry(MutableMapping[str, Any]):
         untag(self._repository, name, check_tag(tag_name), selector)
         log.debug("removed the tag %s of %s in %s", tag_name, name, self._backend.location)
 
-    def annotate(self, name: str, version: str | None = None, **notes: Any) -> dict[str, Any]:
+    def annotate(self, name: str, /, version: str | None = None, **notes: Any) -> dict[str, Any]:
         """Change notes of a version (by default the latest) without touching its content; None removes one.
 
         Returns:

@@ -502,6 +502,8 @@ def test_notes_change_without_the_content(registry: Registry) -> None:
     before = registry.info("thing")
     assert registry.annotate("thing", "1.0.0", b=None, c=[3]) == {"a": 1, "c": [3]}
     assert registry.annotate("thing@1.0.0", a=5) == {"a": 5, "c": [3]}
+    assert registry.annotate("thing", name="n")["name"] == "n"
+    assert "name" not in registry.annotate("thing", name=None)
     after = registry.info("thing")
     assert after["notes"] == {"a": 5, "c": [3]}
     assert after["revision"] != before["revision"]

@@ -346,6 +346,17 @@ def test_a_bundle_that_is_not_there(path: Path) -> None:
     assert Registry(LocalRegistryBackend(path)).list_objects() == []
 
 
+def test_a_registry_in_a_folder_is_no_bundle(registry: Registry, tmp_path: Path) -> None:
+    """Whoever imports one is told the call that takes over what it holds."""
+    Registry(tmp_path / "old").save("m", 1)
+    with pytest.raises(
+        StorageUnavailableError, match=r"folder is no bundle.* `update\(Registry\('.*old'\)\)`"
+    ):
+        registry.import_(tmp_path / "old")
+    registry.update(Registry(str(tmp_path / "old")))
+    assert "m" in registry
+
+
 def test_a_bundle_that_may_not_be_read(
     registry: Registry, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

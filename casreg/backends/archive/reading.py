@@ -266,10 +266,13 @@ def _entries(path: str, infos: Iterable[zipfile.ZipInfo], total: int) -> dict[st
 def _unreadable(path: str, err: OSError) -> StorageError:
     if isinstance(err, FileNotFoundError | IsADirectoryError):
         what = "there is no bundle" if isinstance(err, FileNotFoundError) else "a folder is no bundle:"
-        return StorageUnavailableError(
-            f"{what} {path}. (What ends in {SUFFIX} is taken for a bundle, which `export` writes. Give a registry's "
-            "folder another name, or open it with LocalRegistryBackend.)"
+        hint = (
+            f"What ends in {SUFFIX} is taken for a bundle, which `export` writes. Give a registry's folder another name, "
+            "or open it with LocalRegistryBackend."
+            if path.lower().endswith(SUFFIX)
+            else f"`export` writes bundles. What a registry in a folder holds comes by `update(Registry({path!r}))`."
         )
+        return StorageUnavailableError(f"{what} {path}. ({hint})")
     reason = os.strerror(err.errno) if err.errno else str(err)
     kind = StoragePermissionError if isinstance(err, PermissionError) else StorageUnavailableError
     return kind(f"the bundle {path} cannot be read: {reason}")
