@@ -41,6 +41,10 @@ class Meter:
         self._now = _Count()
         self._told = _Count()
 
+    def expect(self, size: int) -> None:
+        """So many bytes are still to come, of all versions together."""
+        self._total = self._ended.done + size
+
     def begin(self, name: str, size: int) -> None:
         """A version of `size` bytes begins, or begins anew."""
         self._name, self._size, self._now = name, size, _Count()

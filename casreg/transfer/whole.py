@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from casreg.repository import Repository
     from casreg.versions import Selector, Version
 
+_ROUNDS: Final = 10
+
 _LISTED: Final = 20
 """So many versions are named in one error."""
 
@@ -78,6 +80,11 @@ class _Item:
     entry: Entry
     tags: tuple[str, ...]
 
+    @property
+    def key(self) -> tuple[str, Version]:
+        """Which it is."""
+        return self.name, self.version
+
 
 @dataclass(slots=True)
 class _Choice:
@@ -100,7 +107,7 @@ def copy_all(
 
     Conflicts are looked for before the first is copied. One version that cannot be copied all the same does not
     keep back the others: all such are named in the error at the end. What was copied stays, and doing it again goes
-    on with the rest.
+    on with the rest. Where all names are copied, what is renamed meanwhile comes along under one of its names.
 
     Args:
         source: From where.
@@ -123,19 +130,30 @@ def copy_all(
         StorageError: One of the two refused or failed.
     """
     terms = terms or Terms("")
-    choice = _chosen(source, wanted, of_each, single=terms.single)
-    _check_conflicts(target, choice, terms)
-    meter = Meter(progress, sum(item.entry.size for item in choice.items))
-    done: list[Copied] = []
-    failed: dict[str, CasregError] = {}
-    for item in choice.items:
-        try:
-            done.extend(_copy(source, target, item, terms, meter, there=choice.there))
-        except _OF_ONE_VERSION as err:
-            failed[f"{item.name}@{item.version}"] = err
+    meter = Meter(progress, 0)
+    done: dict[tuple[str, Version], Copied] = {}
+    failed: dict[tuple[str, Version], CasregError] = {}
+    for _ in range(_ROUNDS):
+        choice = _chosen(source, wanted, of_each, single=terms.single)
+        choice.items = [item for item in choice.items if item.key not in done and item.key not in failed]
+        _check_conflicts(target, choice, terms)
+        meter.expect(sum(item.entry.size for item in choice.items))
+        for item in choice.items:
+            try:
+                done.update(
+                    (one[:2], one) for one in _copy(source, target, item, terms, meter, there=choice.there)
+                )
+            except _OF_ONE_VERSION as err:
+                failed[item.key] = err
+        if wanted is not None or all(item.key in done or item.key in failed for item in choice.items):
+            break
+        # What has gone since it was chosen was perhaps renamed, to a name that had been looked at before.
+        log.debug("some of %s went while it was copied: looking for it again", source.backend.location)
     if failed:
-        raise _together(failed, len(choice.items))
-    return done
+        raise _together(
+            {f"{name}@{version}": err for (name, version), err in failed.items()}, len(done) + len(failed)
+        )
+    return sorted(done.values())
 
 
 def _copy(
