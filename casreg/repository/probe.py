@@ -11,7 +11,14 @@ import secrets
 from typing import TYPE_CHECKING, Final
 
 from casreg.backends.base import Token
-from casreg.exceptions import AlreadyExists, Conflict, NotFound, StorageError, UnsafeStorageError
+from casreg.exceptions import (
+    AlreadyExists,
+    Conflict,
+    NotFound,
+    StorageError,
+    StorageUnavailableError,
+    UnsafeStorageError,
+)
 from casreg.keys import MARKER
 from casreg.marker import PROBE_OK, Marker, Probe, dump_marker, new_marker, parse_marker
 from casreg.threads import Threads
@@ -35,6 +42,7 @@ def ensure_marker(backend: Backend) -> Marker:
         StorageError: The storage refused or failed.
     """
     what = f"{MARKER} in {backend.location}"
+    doubts = 0
     while True:
         try:
             found = backend.get(MARKER)
@@ -45,6 +53,11 @@ def ensure_marker(backend: Backend) -> Marker:
                 backend.create(MARKER, dump_marker(marker))
             except AlreadyExists:
                 continue  # somebody else made the repository meanwhile: theirs counts
+            except StorageUnavailableError:
+                doubts += 1
+                if doubts == _TRIES:
+                    raise
+                continue  # perhaps it is there: whatever is there counts
             return marker
         marker = parse_marker(found.data, what)
         if marker.is_probed(backend.location):
@@ -70,15 +83,15 @@ def probe(backend: Backend) -> None:
         UnsafeStorageError: They do not.
         StorageError: The storage refused or failed.
     """
-    refused: _InconclusiveError | None = None
+    refused: _InconclusiveError | StorageUnavailableError | None = None
     for _ in range(_TRIES):
         key = f"probe/{secrets.token_hex(16)}"
         raced = f"{key}-race"
         try:
             _probe_swaps(backend, key)
             _probe_race(backend, raced)
-        except _InconclusiveError as err:
-            refused = err
+        except (_InconclusiveError, StorageUnavailableError) as err:
+            refused = err  # an answer that got lost says nothing about the storage
         else:
             return
         finally:
@@ -86,6 +99,8 @@ def probe(backend: Backend) -> None:
                 backend.delete([key, raced])
             except StorageError as err:  # a writer need not have the right to delete
                 log.debug("the probe's objects stay behind: %s", err)
+    if isinstance(refused, StorageUnavailableError):
+        raise refused
     raise _unsafe(backend, str(refused)) from refused
 
 

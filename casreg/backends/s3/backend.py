@@ -339,7 +339,7 @@ class S3Backend:
             try:
                 return act()
             except WireError as err:
-                late = time.monotonic() - began > self._timeout
+                late = time.monotonic() - began > 1.5 * self._timeout  # who is silent is asked twice
                 if attempt == _ATTEMPTS - 1 or late or not err.passing:
                     raise
                 log.debug("once more at %s: %s", self.location, err)

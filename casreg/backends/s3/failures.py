@@ -106,4 +106,6 @@ def _difference(error: RefusalError) -> str:
     except (TypeError, ValueError):
         return ""
     ahead = time() - theirs
+    if abs(ahead) < 60:
+        return ""
     return f": this one is {abs(ahead) / 60:.0f} minutes {'ahead' if ahead > 0 else 'behind'}"

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import urllib3
-from urllib3.exceptions import HTTPError, NewConnectionError, SSLError
+from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, SSLError
 
 from casreg.backends.s3.credentials import provider_of
 from casreg.exceptions import CasregError
@@ -39,6 +39,7 @@ _CONNECTIONS: Final = 64
 _PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
 _PASSING_CODES: Final = frozenset(
     {"RequestTimeout", "SlowDown", "InternalError", "ServiceUnavailable", "TooManyRequests"}
+    | {"ConditionalRequestConflict", "OperationAborted"}
 )
 
 
@@ -78,7 +79,8 @@ class RefusalError(WireError):
         self.code = _element(text, "Code")
         self.message = _element(text, "Message").rstrip(".")
         self.region = headers.get("x-amz-bucket-region", "") or _element(text, "Region")
-        super().__init__(f"{status} {self.code}: {self.message}" if self.code else f"{status}")
+        said = f"{status} {self.code}".removesuffix(f" {status}")  # some say the number twice
+        super().__init__(f"{said}: {self.message}" if self.message else said.rstrip())
 
     @property
     def passing(self) -> bool:
@@ -220,9 +222,11 @@ def _element(text: str, name: str) -> str:
 
 
 def _words(error: Exception) -> str:
-    """What went wrong, without the object that it went wrong with."""
-    reason = getattr(error, "reason", None) or error.__context__ or error
+    """What went wrong, without the objects that it went wrong with."""
+    reason = next((one for one in (*error.args, error.__cause__) if isinstance(one, Exception)), None)
+    if isinstance(error, ProtocolError) and reason is not None:
+        return _words(reason)
     return (
         re.sub(r"^<?[\w.]*HTTPS?Connection\w*\([^)]*\)( at 0x\w+>)?: ", "", str(error))
-        or type(reason).__name__
+        or type(error).__name__
     )
