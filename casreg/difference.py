@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from casreg.display import printable, size_text
 from casreg.exceptions import InvalidArgumentError
 from casreg.fetch.excerpt import Excerpts
 from casreg.fetch.lists import chunks_of
@@ -233,28 +234,32 @@ class _Side:
 def _lines(found: Difference) -> Iterator[str]:
     yield f"{found.first} → {found.second}"
     if found.same:
-        yield f"  the same: {_count(len(found.unchanged), 'file')}, {_bytes(found.sizes[0])}"
+        yield f"  the same: {_count(len(found.unchanged), 'file')}, {size_text(found.sizes[0])}"
         return
     share = f", {100 * found.shared_bytes / found.sizes[1]:.1f} %" if found.sizes[1] else ""
     yield (
-        f"  {_bytes(found.sizes[0])} → {_bytes(found.sizes[1])}, of which {_bytes(found.shared_bytes)} are in both "
+        f"  {size_text(found.sizes[0])} → {size_text(found.sizes[1])}, of which {size_text(found.shared_bytes)} are in both "
         f"({found.shared_chunks:,} of {_count(found.chunks[1], 'chunk')}{share})"
     )
     yield (
         f"  {_count(len(found.changed), 'file')} changed, {len(found.added):,} added, {len(found.removed):,} removed, "
         f"{len(found.unchanged):,} unchanged"
     )
-    rows = [f"  ~ {path}  {_bytes(old)} → {_bytes(new)}" for path, (old, new) in _some(found.changed)]
-    rows += [f"  + {path}  {_bytes(size)}" for path, size in _some(found.added)]
-    rows += [f"  - {path}  {_bytes(size)}" for path, size in _some(found.removed)]
+    rows = [
+        f"  ~ {printable(path)}  {size_text(old)} → {size_text(new)}"
+        for path, (old, new) in _some(found.changed)
+    ]
+    rows += [f"  + {printable(path)}  {size_text(size)}" for path, size in _some(found.added)]
+    rows += [f"  - {printable(path)}  {size_text(size)}" for path, size in _some(found.removed)]
     yield from rows[:_SHOWN]
     more = len(found.changed) + len(found.added) + len(found.removed) - _SHOWN
     if more > 0:
         yield f"  … and {more:,} more"
     if found.materializers[0] != found.materializers[1]:
-        yield f"  materializer: {found.materializers[0]} → {found.materializers[1]}"
+        yield f"  materializer: {printable(found.materializers[0])} → {printable(found.materializers[1])}"
     if found.classes[0] != found.classes[1]:
-        yield f"  class: {found.classes[0] or 'unknown'} → {found.classes[1] or 'unknown'}"
+        before, after = (printable(name or "unknown") for name in found.classes)
+        yield f"  class: {before} → {after}"
     if found.params_differ:
         yield "  the parameters of the materializer differ"
     if found.metadata_differ:
@@ -267,11 +272,3 @@ def _some(rows: Mapping[str, _T]) -> list[tuple[str, _T]]:
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def _bytes(size: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(size) < 1024:
-            return f"{size:.1f} {unit}" if unit != "B" else f"{size} B"
-        size /= 1024
-    return f"{size:.1f} TiB"

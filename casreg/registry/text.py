@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from casreg.display import printable, size_text
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ROWS: Final = 50
 _WIDEST: Final = 40
-_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _HEAD: Final = ("name", "latest", "versions", "size", "class", "tags")
 _NUMBERS: Final = frozenset((2, 3))
 
@@ -22,7 +23,7 @@ def table(location: str, rows: Sequence[dict[str, Any]], more: int) -> str:
         rows: As `casreg.listing.summaries` gives them.
         more: How many names may come after those.
     """
-    title = f"Registry at {_plain(location)}"
+    title = f"Registry at {printable(location)}"
     if not rows:
         return f"{title}: no objects"
     cells = [_HEAD, *(_cells(row) for row in rows)]
@@ -46,16 +47,6 @@ def call(name: str, *positional: object, **settings: tuple[object, object]) -> s
     return f"{name}({', '.join(words)})"
 
 
-def size_text(size: int) -> str:
-    """Bytes in the unit that leaves the fewest digits, as `12.5 MiB`."""
-    value = float(size)
-    for unit in _UNITS[:-1]:
-        if value < 1023.95 or (unit == "B" and size < 1024):
-            return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1024
-    return f"{value:,.1f} {_UNITS[-1]}"
-
-
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     tags = ", ".join(f"{tag}={version}" for tag, version in row["tags"].items())
     return (
@@ -69,13 +60,8 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _short(text: str) -> str:
-    text = _plain(text)
+    text = printable(text)
     return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
 
 
-def _plain(text: str) -> str:
-    """Without what a terminal would obey: stored text is anybody's."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
-
-
-__all__ = ["ROWS", "call", "size_text", "table"]
+__all__ = ["ROWS", "call", "table"]

@@ -14,7 +14,10 @@ import pytest
 from casreg.backends.local import LocalBackend
 from casreg.backends.memory import MemoryBackend
 from casreg.exceptions import InvalidArgumentError, InvalidNameError, ObjectNotFoundError
+from casreg.materializers.folders import MemoryFile
 from casreg.registry import Registry
+from casreg.repository.committing import Terms
+from casreg.repository.saving import Draft, save
 from casreg.testing import RecordingBackend
 from registry.lab import noise
 
@@ -34,7 +37,7 @@ def _write(folder: Path, files: dict[str, bytes]) -> Path:
 def _chunks(place: MemoryBackend, key: str) -> list[Any]:
     """All chunks of a version, read as a load reads them."""
     registry = Registry(place)
-    name, selector = registry._load_key(key, None)
+    name, selector = registry._keys.selecting(key)
     from casreg.repository.finding import manifest_of
 
     repository = registry._repository
@@ -134,6 +137,21 @@ def test_the_same_is_the_same(registry: Registry) -> None:
         assert found.digests == (registry.info("one")["digest"],) * 2
         assert found.shared_bytes == 200_000
         assert str(found).endswith("the same: 1 file, 195.3 KiB")
+
+
+def test_stored_text_cannot_command_a_terminal(registry: Registry) -> None:
+    """Paths and names of classes are whatever somebody stored: what a terminal would obey is not printed."""
+    place = registry._repository
+    for path in ("a\x1b[2J", "b\x1b[2J"):
+        draft = Draft(
+            Terms("tree"), "path.folder/1", {}, [MemoryFile(path, (path.encode(),), 5)], class_name=path
+        )
+        save(place, draft)
+    found = registry.diff("tree", "1.0.0", "1.0.1")
+    assert list(found.added) == ["b\x1b[2J"]
+    assert "\x1b" not in str(found)
+    assert "  + b\ufffd[2J" in str(found)
+    assert "  class: a\ufffd[2J → b\ufffd[2J" in str(found)
 
 
 def test_which_two_are_meant(registry: Registry) -> None:

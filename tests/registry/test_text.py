@@ -10,8 +10,9 @@ from hypothesis import given, strategies as st
 
 from casreg import CorruptError
 from casreg.backends.memory import MemoryBackend
+from casreg.display import size_text
 from casreg.registry import Registry
-from casreg.registry.text import ROWS, size_text
+from casreg.registry.text import ROWS
 from casreg.testing.recording import RecordingBackend
 from casreg.versions import Version
 

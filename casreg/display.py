@@ -1,0 +1,22 @@
+"""Sizes and stored text, as people are shown them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def size_text(size: int) -> str:
+    """Bytes in the unit that leaves the fewest digits, as `12.5 MiB`."""
+    value = float(size)
+    for unit in _UNITS[:-1]:
+        if value < 1023.95 or (unit == "B" and size < 1024):
+            return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:,.1f} {_UNITS[-1]}"
+
+
+def printable(text: str) -> str:
+    """`text` without what a terminal would obey: stored text is anybody's."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
