@@ -102,7 +102,7 @@ def must_answer(answers: Iterable[Answer[_T]], what: str) -> list[tuple[Mount, _
 
 
 @dataclass(frozen=True, slots=True)
-class Sightings:
+class Answers:
     """What all mounts together said of an object.
 
     Attributes:
@@ -176,7 +176,7 @@ class Finder:
     def __init__(self) -> None:
         self._hints: dict[str, str] = {}
 
-    def sight(self, mounts: Iterable[Mount], key: StoreKey, first: str | None) -> Sightings:
+    def who_has(self, mounts: Iterable[Mount], key: StoreKey, first: str | None) -> Answers:
         """Ask all mounts whether they have `key` (a name; with a version, tag or range, whether it means one there).
 
         Args:
@@ -210,7 +210,7 @@ class Finder:
             key,
             _listed(m.location for m in found),
         )
-        return Sightings(
+        return Answers(
             key._replace(location=None),
             tuple(sorted(mount.location for mount in ordered)),
             tuple(found),

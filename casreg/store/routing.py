@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from casreg.registry import Registry
-    from casreg.store.discovery import Sightings
+    from casreg.store.discovery import Answers
     from casreg.store.mounts import Mount
 
 log = logging.getLogger("casreg.store")
@@ -91,7 +91,7 @@ class Router:
         Raises:
             StoreKeyFormatError, InvalidNameError, InvalidArgumentError: The key is none; two versions were said.
             StoreLocationNotFound: No mount has the location.
-            ObjectNotFoundError, StoreAmbiguousObjectError, StoreMountError: See `Sightings.single`.
+            ObjectNotFoundError, StoreAmbiguousObjectError, StoreMountError: See `Answers.single`.
         """
         return self.locate(parse(key, version))
 
@@ -112,11 +112,11 @@ class Router:
 
         Raises:
             StoreLocationNotFound: No mount has the location.
-            ObjectNotFoundError, StoreAmbiguousObjectError, StoreMountError: See `Sightings.single`.
+            ObjectNotFoundError, StoreAmbiguousObjectError, StoreMountError: See `Answers.single`.
         """
         if key.location is not None:
             return self.mounts.get(key.location), key
-        return self.sight(key).single(), key
+        return self.who_has(key).single(), key
 
     def placed(self, key: StoreKey, work: str) -> tuple[Mount, StoreKey]:
         """The mount of a key's location, which it must have: what changes something is never guessed.
@@ -145,14 +145,14 @@ class Router:
         named = f"{key}{parse(source).name}" if str(key).endswith("/") else key
         return self.placed(parse(named, version), work)
 
-    def sight(self, key: StoreKey) -> Sightings:
+    def who_has(self, key: StoreKey) -> Answers:
         """Ask every mount for the object.
 
         Raises:
             InvalidNameError: No mount takes such a name.
             InvalidVersionError: The version is none.
         """
-        return self._finder.sight(self.mounts.all(), key, self.default)
+        return self._finder.who_has(self.mounts.all(), key, self.default)
 
     def of_all(
         self, ask: Callable[[Registry], _T], location: str | None, what: str

@@ -476,7 +476,7 @@ class Store(MutableMapping[str, Any]):
         """
         parsed = parse(key, version)
         if parsed.location is None:
-            return self._router.sight(parsed).exists()
+            return self._router.who_has(parsed).exists()
         mount, to = self._router.locate(parsed)
         return mount.registry.has_object(to.name, to.version)
 
