@@ -303,7 +303,7 @@ def _run_once(
 ) -> Scheduler:
     scheduler = Scheduler()
     world = make_world(scheduler)
-    scheduler.run([lambda actor=actor: actor(world) for actor in actors], choose)  # type: ignore[misc]
+    scheduler.run([lambda actor=actor: actor(world) for actor in actors], choose)  # type: ignore[misc]  # it has defaults
     try:
         check(world)
     except Exception as err:

@@ -232,7 +232,7 @@ class LocalBackend:
             check_key(key)
             path = self._path(key)
             if self._files.exists(path) and not self._files.is_folder(path):
-                self._twice(lambda path=path, key=key: self._unlink(path, key), path)  # type: ignore[misc]
+                self._twice(lambda path=path, key=key: self._unlink(path, key), path)  # type: ignore[misc]  # it has defaults
                 touched[path.rpartition("/")[0]] = None
         for folder in touched:
             try:
