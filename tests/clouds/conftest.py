@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from casreg.testing import servers
+from casreg.testing.proxy import FaultProxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +41,18 @@ def gcp_emulator() -> Iterator[servers.Server]:
     """Google Cloud Storage without preconditions: has to be refused."""
     with servers.running(servers.gcp_emulator()) as server:
         yield server
+
+
+@pytest.fixture
+def s3_proxy(seaweedfs: servers.Server) -> Iterator[FaultProxy]:
+    """In front of S3, with no plan."""
+    with FaultProxy(seaweedfs.endpoint) as proxy:
+        yield proxy
+
+
+@pytest.fixture(autouse=True)
+def no_keys_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test finds the credentials of whoever runs it."""
+    for name in [name for name in os.environ if name.startswith(("AWS_", "MINIO_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-aws-credentials"))

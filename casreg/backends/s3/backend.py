@@ -217,20 +217,27 @@ class S3Backend:
                 raise
 
     def _write(self, key: str, data: Buffer, condition: dict[str, str], lost: StorageError) -> Token:
-
         body = _bytes(data)
         with self._told(f"write {key!r}"):
             try:
-                answer = self._wire().send("PUT", self._key(key), body=body, headers=condition)
+                try:
+                    answer = self._put(key, body, condition)
+                except RefusalError as err:
+                    if err.code != NO_BUCKET or not self._create_bucket or isinstance(lost, Conflict):
+                        raise
+                    # It is certain that nothing was written: the same write may be sent once more.
+                    self._make_bucket()
+                    answer = self._put(key, body, condition)
             except RefusalError as err:
-                if err.status == 412 or (err.status == 404 and isinstance(lost, Conflict) and err.code):
+                # With 404, some servers say that what was to be swapped is not there.
+                missing = err.code == "NoSuchKey" or (err.code == NO_BUCKET and self._create_bucket)
+                if err.status == 412 or (missing and isinstance(lost, Conflict)):
                     raise lost from err
-                if err.code != NO_BUCKET or not self._create_bucket:
-                    raise
-                # It is certain that nothing was written: the same write may be sent once more.
-                self._make_bucket()
-                answer = self._wire().send("PUT", self._key(key), body=body, headers=condition)
+                raise
         return self._token(answer, key)
+
+    def _put(self, key: str, body: memoryview, condition: dict[str, str]) -> Answer:
+        return self._wire().send("PUT", self._key(key), body=body, headers=condition)
 
     def _make_bucket(self) -> None:
 
