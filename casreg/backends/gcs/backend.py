@@ -87,7 +87,7 @@ class GCSBackend:
         create_bucket: Whether the first write makes the bucket if there is none (in Google's default place, `US`,
             without access lists for single objects).
         timeout: Seconds without a sign of life after which a request has failed. Reads, listings and deletions are
-            tried again within about as long.
+            then tried again, for about twice as long in all.
 
     Raises:
         InvalidArgumentError: No bucket is named, or an argument is not what it must be.
@@ -371,7 +371,7 @@ class GCSBackend:
                 return work()
             except StorageUnavailableError as err:
                 wait = random.uniform(0, min(_LONGEST_WAIT, _FIRST_WAIT * 2**trial))
-                if trial == _TRIES or time.monotonic() - began + wait > self._settings.timeout:
+                if trial == _TRIES or time.monotonic() - began + wait > 2 * self._settings.timeout:
                     raise
                 log.debug("again in %.2f s: %s", wait, err)
                 time.sleep(wait)

@@ -84,12 +84,31 @@ class Connection:
     ) -> Answer:
         """Send one request, once, and read its answer to the end, whatever that says. `what` is for messages.
 
+        A token that has ended before its time is replaced by another: then it is sent once more, since what was
+        answered with 401 was not done.
+
         Raises:
             StorageError: There are no credentials, or no whole answer came.
         """
-        session = self.opened().session
+        opened = self.opened()
+        answer = self._send(opened, what, method, path, parameters, headers, body)
+        if answer.status != 401 or opened.credentials.token is None:
+            return answer
+        self._opened = None
+        return self._send(self.opened(), what, method, path, parameters, headers, body)
+
+    def _send(
+        self,
+        opened: Opened,
+        what: str,
+        method: str,
+        path: str,
+        parameters: Mapping[str, str] | None,
+        headers: Mapping[str, str] | None,
+        body: Upload | None,
+    ) -> Answer:
         try:
-            with session.request(
+            with opened.session.request(
                 method,
                 self._place.endpoint + path,
                 params=parameters,
@@ -124,9 +143,8 @@ def _open(place: Place, credentials_path: str | None) -> Opened:
     from requests.adapters import HTTPAdapter  # noqa: PLC0415 - heavy
 
     credentials, project = credentials_for(place, credentials_path)
-    session = AuthorizedSession(credentials)
-    # Never a second attempt below the methods of a backend. What the session does send twice is a request that was
-    # answered with 401, which the server did not act on.
+    # Never a second attempt below this module, and none that leaves the first answer's connection open.
+    session = AuthorizedSession(credentials, refresh_status_codes=())
     adapter = HTTPAdapter(pool_connections=4, pool_maxsize=_CONNECTIONS, max_retries=0)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
