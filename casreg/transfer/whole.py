@@ -88,10 +88,11 @@ class _Item:
 
 @dataclass(slots=True)
 class _Choice:
-    """What is going to be copied; and of that, what is there already and complete."""
+    """What is going to be copied; of that, what is there already and complete; and whether a name has no versions."""
 
     items: list[_Item] = field(default_factory=list)
     there: set[tuple[str, Version]] = field(default_factory=set)
+    has_empty: bool = False
 
 
 def copy_all(
@@ -133,7 +134,7 @@ def copy_all(
     meter = Meter(progress, 0)
     done: dict[tuple[str, Version], Copied] = {}
     failed: dict[tuple[str, Version], CasregError] = {}
-    for _ in range(_ROUNDS):
+    for number in range(_ROUNDS):
         choice = _chosen(source, wanted, of_each, single=terms.single)
         choice.items = [item for item in choice.items if item.key not in done and item.key not in failed]
         _check_conflicts(target, choice, terms)
@@ -145,10 +146,12 @@ def copy_all(
                 )
             except _OF_ONE_VERSION as err:
                 failed[item.key] = err
-        if wanted is not None or all(item.key in done or item.key in failed for item in choice.items):
+        whole = all(item.key in done or item.key in failed for item in choice.items)
+        if wanted is not None or (whole and (number or not choice.has_empty)):
             break
-        # What has gone since it was chosen was perhaps renamed, to a name that had been looked at before.
-        log.debug("some of %s went while it was copied: looking for it again", source.backend.location)
+        # What has gone since it was chosen, or before its name was read, was perhaps renamed to a name that had been
+        # read by then.
+        log.debug("some names of %s have nothing any more: looking once more", source.backend.location)
     if failed:
         raise _together(
             {f"{name}@{version}": err for (name, version), err in failed.items()}, len(done) + len(failed)
@@ -192,6 +195,7 @@ def _chosen(
     choice = _Choice()
     answers = each(sorted(by_name), lambda name: _asked(source, name, by_name[name], strict=strict))
     for name, (found, tags) in answers:
+        choice.has_empty |= not found
         for version in sorted(found)[-1:] if single else sorted(found):
             on_it = tuple(sorted(tag for tag, target in tags.items() if target == version))
             choice.items.append(_Item(name, version, found[version], on_it))

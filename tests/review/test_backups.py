@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -43,3 +44,25 @@ def test_a_rename_while_all_is_copied(how: str, tmp_path: Path, monkeypatch: pyt
     assert values == {"a": "value of a", "again": "value of z", "c": "value of b"}
     assert [report.done for report in told] == sorted(report.done for report in told)
     assert told[-1].done == told[-1].total
+
+
+def test_a_rename_while_names_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a name that is read late to one that was read before: it is in neither reading, and in the copy."""
+    source, target = Registry(MemoryBackend()), Registry(MemoryBackend())
+    source.save("a", 1)
+    source.save("z", 2, version="2.0.0")
+    real, first = whole._asked, Event()
+    renamed: list[list[str]] = []
+
+    def asked(place: Any, name: str, *arguments: Any, **options: Any) -> Any:
+        if name == "z" and not renamed:
+            assert first.wait(10)
+            renamed.append(source.rename("z", "a"))
+        found = real(place, name, *arguments, **options)
+        if name == "a":
+            first.set()
+        return found
+
+    monkeypatch.setattr(whole, "_asked", asked)
+    target.update(source)
+    assert target.list_objects_and_versions() == {"a": ["1.0.0", "2.0.0"]}
