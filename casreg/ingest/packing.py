@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from casreg.exceptions import AlreadyExists, StorageUnavailableError
 from casreg.packs import PACK_LIMIT, PackBuilder
+from casreg.sending import until_acknowledged
 from casreg.threads import Threads
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 MAX_IN_FLIGHT: Final = 4
 """Packs that are being written at the same time, each up to 32 MiB of memory."""
 
-_ATTEMPTS: Final = 3
 _TABLE_ROOM: Final = 256 * 1024
 
 
@@ -193,15 +192,15 @@ class Packing:
 
 
 def _write(backend: Backend, builder: PackBuilder) -> SealedPack:
-    """Seal and write a pack. After any doubt it goes out under another name: a data name is sent once."""
-    for attempt in range(1, _ATTEMPTS + 1):
-        sealed = builder.seal()
-        try:
-            backend.create(sealed.key, sealed.data)
-        except (StorageUnavailableError, AlreadyExists):  # AlreadyExists: some layer below sent it twice
-            if attempt == _ATTEMPTS:
-                raise
+    """Seal and write a pack."""
+    sealed: SealedPack | None = None
+
+    def send() -> SealedPack:
+        nonlocal sealed
+        if sealed is not None:
             sealed.data.release()
-        else:
-            return sealed
-    raise AssertionError("unreachable")
+        sealed = builder.seal()
+        backend.create(sealed.key, sealed.data)
+        return sealed
+
+    return until_acknowledged(send)

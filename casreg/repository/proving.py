@@ -10,7 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from casreg.digest import digest_of
-from casreg.exceptions import AlreadyExists, CommitConflictError, NotFound, StorageUnavailableError
+from casreg.exceptions import CommitConflictError, NotFound
 from casreg.keys import manifest_key, segment_key
 from casreg.manifests import (
     PLACEMENT_LIMIT,
@@ -21,6 +21,7 @@ from casreg.manifests import (
 )
 from casreg.packs import key_of
 from casreg.refs import Reuse
+from casreg.sending import until_acknowledged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _ROUNDS: Final = 5
-_SENDS: Final = 3
 
 log = logging.getLogger("casreg.repository")
 
@@ -167,23 +167,18 @@ class Proof:
 def send(backend: Backend, key: Callable[[Digest], str], make: Callable[[], bytes]) -> tuple[Digest, int]:
     """Write an immutable file that `make` gives under a fresh nonce. Returns its digest and size in bytes.
 
-    A data name is sent once (`protocol.md`): after any doubt another one is made.
-
     Raises:
         StorageError: It could not be written.
     """
-    for attempt in range(1, _SENDS + 1):
+
+    def once() -> tuple[Digest, int]:
         data = make()
         digest = digest_of(data)
-        try:
-            # Nothing points here before the ref is swapped, which makes it durable first: one flush less.
-            backend.create(key(digest), data, durable=False)
-        except (StorageUnavailableError, AlreadyExists):  # AlreadyExists: some layer below sent it twice
-            if attempt == _SENDS:
-                raise
-        else:
-            return digest, len(data)
-    raise AssertionError("unreachable")
+        # Nothing points here before the ref is swapped, which makes it durable first: one flush less.
+        backend.create(key(digest), data, durable=False)
+        return digest, len(data)
+
+    return until_acknowledged(once)
 
 
 def until_proved(repository: Repository, name: str, store: Callable[[Collection[str]], _T]) -> _T:
