@@ -24,6 +24,8 @@ _CLASSES: Final = (
     "CategoricalIndex",
 )
 _INNER: Final = "categories"
+_LONGEST_RANGE: Final = 1 << 24
+"""Categories that a range may stand for: three numbers in the description, of which pandas makes as many in memory."""
 _CATEGORICAL: Final = ("pandas.CategoricalDtype", "pandas.core.dtypes.dtypes.CategoricalDtype")
 
 
@@ -179,6 +181,10 @@ def _encode_codes(codes: Array, categories: Any, *, ordered: bool | None) -> tup
 
     arrays: list[Any] = []
     node = encode_index(categories, arrays)
+    if not arrays and len(categories) > _LONGEST_RANGE:
+        raise NoMaterializerError(
+            f"a range of {len(categories)} categories is not stored; save the codes and the range by themselves"
+        )
     gone = codes < 0
     indices = pa.array(codes, mask=gone if gone.any() else None)
     if arrays:
@@ -209,6 +215,8 @@ def _decode_codes(node: object, column: Any) -> tuple[Array, Any]:
         column = _chunked(whole.indices)
     expect(column, _code_type(column.type), nulls=True)
     index = decode_index(categories, iter(arrays))
+    if not arrays and len(index) > _LONGEST_RANGE:
+        raise MaterializationError(f"codes are of more categories ({len(index)}) than a range may stand for")
     # That they are within the index is checked by those who make something of the two.
     codes = np.array(pc.fill_null(column, -1) if column.null_count else column)
     return codes, index

@@ -79,6 +79,8 @@ class PolarsFrame:
             ]
             if kind == "frame":
                 columns = {one.name: one for one in made}  # a list would rename a column without a name
+                if len(columns) != len(made):
+                    raise MaterializationError("a column's name is there twice")
                 return pl.DataFrame(columns) if made or not height else pl.DataFrame(height=height)
         if len(made) != 1:
             raise MaterializationError(f"a series should be one column, not {len(made)}")
@@ -125,9 +127,20 @@ def _from_arrow(name: str, column: Any, dtype: Any) -> Any:
     if column.type != wanted:
         raise MaterializationError(f"{dtype!r} should be stored as {wanted}, not as {column.type}")
     if is_coded(dtype):
-        column = pa.chunked_array([chunk.dictionary_decode() for chunk in column.chunks], wanted.value_type)
+        return _from_codes(name, column, dtype)
     series = pl.Series(name, column, dtype=stored) if len(column) else pl.Series(name, [], dtype=stored)
     return series.cast(dtype)
+
+
+def _from_codes(name: str, column: Any, dtype: Any) -> Any:
+    """The polars column of an Arrow column of dictionaries, none of whose texts is there more often than it is stored."""
+    import polars as pl  # heavy
+
+    made = pl.Series(name, [], dtype=dtype)
+    for chunk in column.chunks:
+        texts = pl.Series(chunk.dictionary, dtype=pl.String).cast(dtype)
+        made = made.append(texts.gather(pl.Series(chunk.indices, dtype=pl.Int32)))
+    return made
 
 
 @contextlib.contextmanager
