@@ -171,8 +171,8 @@ def test_a_bucket_is_made_by_the_first_write(s3_proxy: FaultProxy) -> None:
     s3_proxy.reset(no_bucket_yet)
     with pytest.raises(AlreadyExists):  # the bucket is there, which is as good as making it
         place.create("a", b"hello")
+    s3_proxy.reset(no_bucket_yet)
     with pytest.raises(Conflict):  # and a swap makes none
-        s3_proxy.reset(no_bucket_yet)
         place.swap("a", b"hello", Token("0"))
     assert len(s3_proxy.requests) == 1
 

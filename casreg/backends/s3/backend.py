@@ -42,6 +42,8 @@ _LONGEST_WAIT: Final = 5.0
 _PAGE: Final = 1000
 """Keys in one answer of a listing, and in one request to delete: the most that S3 takes."""
 
+_BUCKET_IS_THERE: Final = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists", "OperationAborted"})
+
 log = logging.getLogger("casreg.s3")
 
 
@@ -245,12 +247,8 @@ class S3Backend:
         try:
             self._again(lambda: self._wire().make_bucket())
         except RefusalError as err:
-            if err.code == "BucketAlreadyOwnedByYou":
-                return
-            if err.code == "BucketAlreadyExists":
-                raise StoragePermissionError(
-                    f"the bucket {self._place.bucket!r} at {self._place.endpoint} belongs to somebody else: take another name"
-                ) from err
+            if err.code in _BUCKET_IS_THERE:
+                return  # another writer was faster; if it is a stranger's, the write will be told
             if err.status == 403:
                 raise StoragePermissionError(
                     f"there is no bucket {self._place.bucket!r} at {self._place.endpoint}, and these credentials may not "

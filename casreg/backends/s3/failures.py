@@ -78,7 +78,7 @@ def _refused(error: RefusalError, where: str, place: Place) -> StorageError:
         return StorageUnavailableError(f"{said}. The bucket is in another region: give {region}")
     if error.code == NO_BUCKET:
         return StorageUnavailableError(
-            f"{where}: there is no such bucket, and create_bucket=False. Make it, or look at its name and the endpoint"
+            f"{where}: there is no such bucket. Make it, or let it be made (create_bucket=True); or is the endpoint another?"
         )
     if error.status in (401, 403):
         return StoragePermissionError(

@@ -77,6 +77,10 @@ def read_deleted(answer: Answer) -> Deleted:
     from minio.deleteobjects import DeleteResult
     from minio.xml import unmarshal
 
+    if b"DeleteResult" not in answer.data:
+        raise ValueError(
+            "it has no DeleteResult"
+        )  # else a page of anything would confirm nothing, again and again
     try:
         result = unmarshal(DeleteResult, answer.data.decode())
     except SyntaxError as err:
