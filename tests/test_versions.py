@@ -3,7 +3,8 @@ from __future__ import annotations
 import pickle
 import re
 from itertools import pairwise, product
-from typing import get_args
+from string import ascii_letters
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 from hypothesis import given, strategies as st
@@ -24,6 +25,9 @@ from casreg.versions import (
     parse_selector,
     parse_version,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 numbers = st.integers(0, 3) | st.integers(0, MAX_NUMBER)
 identifiers = st.integers(0, 12).map(str) | st.from_regex(
@@ -444,3 +448,73 @@ def test_a_tag_selects_itself_or_cannot_be_set(text: str) -> None:
     except InvalidVersionError:
         tag = None
     assert (selector if isinstance(selector, Tag) else None) == tag
+
+
+def test_what_is_selected_is_spelt_as_it_was_written() -> None:
+    """`str` of a selector is what stands in messages."""
+    for text in ("latest", "1.0.0-rc.1", "prod", ">=1, <2"):
+        assert str(parse_selector(text)) == text
+    assert str(parse_selector("v1")) == "1.0.0"
+
+
+@pytest.mark.parametrize(
+    ("reader", "what", "limit"),
+    [
+        (parse_version, "a version", 128),
+        (check_tag, "a tag", 64),
+        (parse_range, "a range", 1_000),
+        (parse_selector, "a version, tag or range", 1_000),
+    ],
+)
+def test_what_is_no_text_or_too_long_is_called_what_it_should_be(
+    reader: Callable[[str], object], what: str, limit: int
+) -> None:
+    """The message says what was asked for, and how long it may be."""
+    with pytest.raises(
+        InvalidVersionError, match=f"^{what} must be a str such as '(1.0.0|prod)', not int: 7$"
+    ):
+        reader(7)  # type: ignore[arg-type]
+    with pytest.raises(InvalidVersionError, match=f"^{what} has at most {limit} characters: "):
+        reader("1" * (limit + 1))
+    with pytest.raises(InvalidVersionError) as caught:
+        reader("_" * limit)
+    assert "has at most" not in str(caught.value)
+
+
+def test_the_longest_version_is_selected() -> None:
+    """128 characters are one, whoever reads it; one more is none."""
+    longest = "1.0.0-" + "a" * 122
+    assert parse_selector(longest) == Exact(parse_version(longest))
+    with pytest.raises(InvalidVersionError):
+        parse_selector(longest + "a")
+
+
+def test_versions_and_ranges_are_values() -> None:
+    """They can be keys: nothing in them is a list."""
+    assert type(parse_version("1.0.0-rc.1").pre) is tuple
+    assert len({parse_version("1.0.0-rc.1"), parse_version("v1.0.0-rc.1")}) == 1
+    assert len({parse_range(">=1,<2"), parse_range(">=1,<2")}) == 1
+
+
+def test_a_tag_may_begin_with_any_letter() -> None:
+    """No letter makes a range of it."""
+    for letter in ascii_letters:
+        assert parse_selector(f"{letter}-a") == Tag(f"{letter}-a")
+
+
+def test_the_message_about_a_range_names_the_clause() -> None:
+    """Alone it is the whole, and not said twice; among others the whole is said too."""
+    with pytest.raises(InvalidVersionError, match=r"^'>=x' is no clause of a range: "):
+        parse_range(">=x")
+    with pytest.raises(InvalidVersionError, match=r"^'>=x' in '>=1,>=x' is no clause of a range: "):
+        parse_range(">=1,>=x")
+
+
+def test_the_message_about_a_version_has_a_reason_only_where_one_is_known() -> None:
+    """Else it ends with the rule."""
+    with pytest.raises(InvalidVersionError) as caught:
+        parse_version("x")
+    plain = str(caught.value)
+    with pytest.raises(InvalidVersionError) as caught:
+        parse_version("1.0.0+x")
+    assert str(caught.value).startswith(plain.replace("'x'", "'1.0.0+x'") + "; build metadata")

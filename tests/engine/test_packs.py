@@ -269,3 +269,21 @@ def test_a_trailer_of_something_else() -> None:
     """Bytes of the right number that do not end as a pack ends are no trailer."""
     with pytest.raises(CorruptError, match="packs/it: it does not end as a pack does"):
         read_trailer(TRAILER.pack(1, bytes(32), b"casregE2"), "packs/it")
+
+
+def test_a_buffer_grows_by_half_and_only_where_it_must() -> None:
+    """From 4 KiB on, so that many small chunks do not copy it each time; one that suffices stays as it is."""
+    buffer = bytearray()
+    builder = PackBuilder(buffer)
+    sizes = [len(buffer)]
+    for number in range(40):
+        chunk = bytes([number]) * 1_000
+        builder.append(digest_of(chunk), codec.RAW, chunk, len(chunk))
+        sizes.append(len(buffer))
+    assert sorted(set(sizes)) == [4_096, 8_192, 12_288, 18_432, 27_648, 41_472, 62_208]
+    huge = bytes(500_000)
+    builder.append(digest_of(huge), codec.RAW, huge, len(huge))
+    assert len(buffer) == builder.frames_end
+    exact = bytearray(HEADER.size)
+    PackBuilder(exact)
+    assert len(exact) == HEADER.size
