@@ -147,10 +147,10 @@ def difference(
 
 def _shared(one: _Side, two: _Side) -> tuple[int, int]:
     """Bytes and chunks of `two` that are in `one` as well."""
-    held = {entry.stream for entry in one.reader.entries}
+    held = {entry.stream for entry in one.entries}
     size = count = 0
     others: list[Entry] = []
-    for entry in two.reader.entries:
+    for entry in two.entries:
         if entry.stream in held:  # the same file, under whatever path: its list needs no reading
             size += entry.stream.size
             count += entry.stream.count(0)
@@ -159,7 +159,7 @@ def _shared(one: _Side, two: _Side) -> tuple[int, int]:
     # Only what is left of `two` is held in memory; the chunks of `one` pass by, those of the same paths first.
     wanted = Counter(chunk for chunks in two.chunks(others) for chunk in chunks)
     likely = {entry.path for entry in others}
-    passing = sorted(one.reader.entries, key=lambda entry: entry.path not in likely)
+    passing = sorted(one.entries, key=lambda entry: entry.path not in likely)
     for chunks in one.chunks(passing if wanted else ()):
         for chunk in chunks:
             times = wanted.pop(chunk, 0)
@@ -177,6 +177,7 @@ class _Side:
     label: str
     class_name: str | None
     manifest: Manifest
+    entries: Sequence[Entry]
     reader: VersionReader
     excerpts: Excerpts
 
@@ -186,18 +187,18 @@ class _Side:
 
         def use(version: Version, entry: RefEntry, manifest: Manifest) -> _Side:
             reader = repository.reader(manifest, name)
-            assert reader.entries is not None  # read here, where a version that moved is looked for again
+            entries = reader.entries  # read here, where a version that moved is looked for again
             moved = Moved(repository, name, version)
             excerpts = Excerpts(repository.copies, manifest, moved)
-            return _Side(f"{name}@{version}", entry.class_name, manifest, reader, excerpts)
+            return _Side(f"{name}@{version}", entry.class_name, manifest, entries, reader, excerpts)
 
         return settled(repository, name, selector, use)
 
     def files(self) -> dict[str, Entry]:
-        return {entry.path + "/" * entry.folder: entry for entry in self.reader.entries}
+        return {entry.path + "/" * entry.folder: entry for entry in self.entries}
 
     def count(self) -> int:
-        return sum(entry.stream.count(0) for entry in self.reader.entries)
+        return sum(entry.stream.count(0) for entry in self.entries)
 
     def chunks(self, entries: Iterable[Entry]) -> Iterator[Sequence[Chunk]]:
         """The chunks of these entries, some at a time; lists of neighbours are read together."""
