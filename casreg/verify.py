@@ -1,7 +1,8 @@
 """Verification: does everything that a ref reaches exist, and is every byte what was written?
 
-First `survey` reads refs, manifests, lists and tables: the structure, and that it fits together. Then `check_packs` reads every byte of the packs that
-versions need. Both only read. What they find names the file and the versions that it touches.
+First `survey` reads refs, manifests, lists and tables: the structure, and that it fits together. Then `check_packs`
+reads every byte of the packs that versions need. Both only read. What they find names the file and the versions that
+it touches.
 """
 
 from __future__ import annotations

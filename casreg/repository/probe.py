@@ -24,6 +24,8 @@ from casreg.marker import PROBE_OK, Marker, Probe, dump_marker, new_marker, pars
 from casreg.threads import Threads
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from casreg.backends.base import Backend
 
 _RACERS: Final = 4
@@ -141,8 +143,9 @@ def _wins(backend: Backend, key: str, number: int) -> bool:
     return True
 
 
-def _must_refuse(backend: Backend, refusal: type[StorageError], write: object, what: str) -> None:
-    assert callable(write)
+def _must_refuse(
+    backend: Backend, refusal: type[StorageError], write: Callable[[], object], what: str
+) -> None:
     try:
         write()
     except refusal:
