@@ -2,6 +2,9 @@
 
 Each asks for the repository's marker before it writes, since the marker may say that this casreg must not; and only
 once there is a ref to change, since what is refused must not make a repository.
+
+Besides what stands there, each raises what the commit of a ref raises: `CommitConflictError`, `CommitUnknownError`,
+`CorruptError` and `UnsupportedFormatError` (see `casreg.refs.commit.Refs.commit`).
 """
 
 from __future__ import annotations
