@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +70,7 @@ class Commit:
         content: Digest,
         prove: Callable[[Fence], Written],
         describe: Callable[[Written, str, str], Entry],
+        is_whole: Callable[[Entry], bool] = lambda _: True,
     ) -> None:
         """No I/O yet.
 
@@ -79,12 +80,15 @@ class Commit:
             content: The version's identity.
             prove: Sees that everything which the version reaches may be reached, and gives its manifest.
             describe: Makes the entry from that, the id of the write, and the time.
+            is_whole: Whether the files of a version with this very content are there. If they are lost, it is as if it
+                was not there, and the version gets those that were stored now.
         """
         self._repository = repository
         self._terms = terms
         self._content = content
         self._prove = prove
         self._describe = describe
+        self._is_whole = is_whole
         self._saved: Saved | None = None
 
     def run(self) -> Saved:
@@ -108,24 +112,32 @@ class Commit:
         terms, history = self._terms, attempt.history
         if terms.if_changed:
             latest = history.latest()
-            if latest is not None and latest[1].content == self._content:
+            if latest is not None and self._is_there(latest[1]):
                 return self._unchanged(history, *latest)
         version = self._version(history)
         living = history.entry(version)
-        if living is not None and living.content == self._content:
+        if living is not None and self._is_there(living):
             return self._unchanged(history, version, living)
-        kept = in_the_way(history, version, self._content, terms)
-        if kept is not None:
-            self._saved = Saved(*kept, existed=True)
-            return None
+        notes: Mapping[str, Any] = {}
+        if living is not None and living.content == self._content:
+            notes = living.notes
+        else:
+            kept = in_the_way(history, version, self._content, terms)
+            if kept is not None:
+                self._saved = Saved(*kept, existed=True)
+                return None
         written = self._prove(attempt.fence)
         when = now()
         entry = self._describe(written, attempt.write, when)
+        entry = replace(entry, notes={**notes, **entry.notes})
         history = self._without_others(history, version, when).with_version(version, entry, when)
         for tag in terms.tags:
             history = history.with_tag(tag, version)
         self._saved = Saved(version, entry)
         return history
+
+    def _is_there(self, entry: Entry) -> bool:
+        return entry.content == self._content and self._is_whole(entry)
 
     def _version(self, history: History) -> Version:
         if self._terms.version is not None:

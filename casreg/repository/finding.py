@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, TypeVar
 
-from casreg.exceptions import CorruptError, NotFound, ObjectNotFoundError
+from casreg.exceptions import CorruptError, NotFound, ObjectNotFoundError, StorageError
 from casreg.keys import manifest_key
 from casreg.repository.proving import files_below
 from casreg.versions import Exact
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from casreg.versions import Selector, Version
 
 _T = TypeVar("_T")
+
+log = logging.getLogger("casreg.repository")
 
 
 def select(repository: Repository, name: str, selector: Selector) -> tuple[Version, Entry]:
@@ -90,6 +93,22 @@ def check_there(repository: Repository, name: str, version: Version) -> None:
             place.backend.get(key, 0, 1)
 
     settled(place, name, Exact(version), use)
+
+
+def has_files(repository: Repository, entry: Entry) -> bool:
+    """Whether every file of a version exists at the place itself, can be read, and its manifest is what it must be.
+
+    Raises:
+        UnsupportedFormatError: The manifest needs a newer casreg.
+    """
+    place = repository.without_copies()
+    try:
+        for key in files_below(place.manifest(entry.manifest)):
+            place.backend.get(key, 0, 1)
+    except (StorageError, CorruptError) as err:
+        log.warning("a version is stored again, since what is there of it cannot be used: %s", err)
+        return False
+    return True
 
 
 def checked(manifest: Manifest, entry: Entry, name: str, version: Version) -> Manifest:

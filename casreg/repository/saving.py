@@ -15,6 +15,7 @@ from casreg.ingest.assembly import Request
 from casreg.manifests import encode_content, encode_metadata, identities
 from casreg.refs import Entry
 from casreg.repository.committing import Commit
+from casreg.repository.finding import has_files
 from casreg.repository.proving import Proof, until_proved
 from casreg.repository.searching import Search, remember_packs
 from casreg.versions import next_after
@@ -99,7 +100,11 @@ def save(repository: Repository, draft: Draft) -> Saved:
                 notes=dict(terms.notes),
             )
 
-        saved = Commit(repository, terms, content, proof.proved, describe).run()
+        def is_whole(entry: Entry) -> bool:
+            # Where nothing had to be stored, all of it was seen a moment ago.
+            return not ingested.written or has_files(repository, entry)
+
+        saved = Commit(repository, terms, content, proof.proved, describe, is_whole).run()
         remember_packs(repository, ingested.written, proof.seen)
         if memory:
             remembered.remember(memory, draft.began, ingested.remembered)
