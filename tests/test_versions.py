@@ -510,11 +510,27 @@ def test_the_message_about_a_range_names_the_clause() -> None:
         parse_range(">=1,>=x")
 
 
-def test_the_message_about_a_version_has_a_reason_only_where_one_is_known() -> None:
-    """Else it ends with the rule."""
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("x", ""),
+        ("1.0.0+x", "; build metadata ('+…') is not kept, leave it out"),
+        ("1.0-rc", "; before a pre-release all three numbers must be given"),
+        ("1.01.0", "; numbers have no leading zeros"),
+        ("1.x", "; for any number there write '1.*'"),
+        ("1" * 16, "; a number has at most 15 digits"),
+        ("x" * 80, ""),
+    ],
+)
+def test_the_message_about_a_version_ends_with_a_reason_where_one_is_known(text: str, reason: str) -> None:
+    """Else with the rule; and up to 80 characters are shown as they are."""
+    rule = "a version is 'X.Y.Z' or 'X.Y.Z-pre.1' (semantic versioning; '1' is '1.0.0')"
     with pytest.raises(InvalidVersionError) as caught:
-        parse_version("x")
-    plain = str(caught.value)
-    with pytest.raises(InvalidVersionError) as caught:
-        parse_version("1.0.0+x")
-    assert str(caught.value).startswith(plain.replace("'x'", "'1.0.0+x'") + "; build metadata")
+        parse_version(text)
+    assert str(caught.value) == f"{text!r} is not a version: {rule}{reason}"
+
+
+def test_a_long_text_is_cut_in_messages() -> None:
+    """From 81 characters on, and its length is said."""
+    with pytest.raises(InvalidVersionError, match=rf"^'{'x' * 60}'… \(81 characters\) is not a version"):
+        parse_version("x" * 81)

@@ -10,7 +10,7 @@ import pytest
 from casreg.canonical import MAX_INTEGER, dump, load
 from casreg.chunker import MAX_CHUNK, MIN_CHUNK
 from casreg.digest import Digest, digest_of
-from casreg.exceptions import CorruptError, UnsupportedFormatError
+from casreg.exceptions import CorruptError, InvalidMetadataError, UnsupportedFormatError
 from casreg.keys import manifest_key, segment_key
 from casreg.manifests import (
     LIST_RECORD,
@@ -183,6 +183,7 @@ def test_a_stream_at_the_edge_is_read(line: dict[str, Any]) -> None:
         (stream(1, [36], counts=[1] * 10), "lists are nested more than 9 deep"),
         (stream(True, [1]), "True is not an integer from 0 to"),
         (stream(-1, []), "-1 is not an integer from 0 to"),
+        ({**stream(True, [1]), "size": 1}, "True is not an integer from 0 to"),
         ({**stream(1, [1]), "size": True}, "True is not an integer from 0 to"),
         ({**stream(1, [1]), "count": True}, "True is not an integer from 0 to"),
         ({**stream(1, [1]), "count": 2}, "it has 1 entries and promises 2"),
@@ -240,11 +241,18 @@ def test_a_chunk_list_is_whole_records(data: bytes) -> None:
         decode_list(data, "it")
 
 
-@pytest.mark.parametrize("size", [0, MAX_CHUNK + 1])
+@pytest.mark.parametrize("size", [0, MAX_CHUNK + 1, 2**24 + 1])
 def test_a_chunk_list_has_sizes_that_chunks_have(size: int) -> None:
     """From 1 to the largest chunk."""
     with pytest.raises(CorruptError, match="it: a chunk list is malformed"):
         decode_list(encode_list([Chunk(A, 1), Chunk(B, size)]), "it")
+
+
+def test_metadata_may_be_any_mapping_of_json() -> None:
+    """And what JSON cannot hold is named by its place."""
+    assert encode_metadata(MappingProxyType({"who": "me"})) == METADATA
+    with pytest.raises(InvalidMetadataError, match=r"^metadata\.a is NaN"):
+        encode_metadata({"a": float("nan")})
 
 
 # Placement
@@ -298,6 +306,10 @@ def placement(**fields: Any) -> dict[str, Any]:
         (placement(packs=[[*placement()["packs"][0][:2], 95, A.hex()]]), "cannot have a table of 95"),
         (placement(packs=[placement()["packs"][0][:3]]), "not enough values to unpack"),
         (placement(inline=MAX_INTEGER + 0.5), "is not an integer from 0 to"),
+        (placement(runs={"data": [[0, 32, 44, 0.0, 1]]}), "0.0 is not an integer from 0 to"),
+        (placement(runs={"data": [[0, 32.0, 44, 0, 1]]}), "32.0 is not an integer from 0 to"),
+        (placement(packs=[[PACK.name, float(SIZE), 96, A.hex()]]), f"{SIZE}.0 is not an integer from 0 to"),
+        (placement(packs=[[PACK.name, SIZE, 96.0, A.hex()]]), "96.0 is not an integer from 0 to"),
         (placement(requires="all"), "requires must be a list"),
         ({"inline": 0, "packs": [], "requires": []}, "runs"),
     ],

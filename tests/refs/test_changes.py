@@ -7,12 +7,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from casreg.backends.base import Token
 from casreg.backends.memory import MemoryBackend
-from casreg.exceptions import CommitConflictError, NotFound, ObjectNotFoundError
+from casreg.exceptions import (
+    CommitConflictError,
+    CommitUnknownError,
+    Conflict,
+    CorruptError,
+    NotFound,
+    ObjectNotFoundError,
+    StorageUnavailableError,
+)
 from casreg.keys import ref_key
+from casreg.refs import spill
 from casreg.refs.commit import Refs
 from casreg.refs.document import Ref
 from casreg.refs.entries import Record, Tombstone
+from casreg.refs.landing import Held, Write
+from casreg.refs.segments import SegmentGone
 from casreg.versions import parse_selector
 from refs.lab import (
     LATER,
@@ -31,6 +43,8 @@ from refs.test_commit import Rival, mine
 from refs.test_segments import layers, tombstone
 
 if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
     from casreg.backends.base import Object
     from casreg.refs import Attempt, History
     from casreg.refs.pace import Pace
@@ -136,7 +150,7 @@ class Impatient:
     """A pace without chance: each attempt takes so many seconds."""
 
     def __init__(self, seconds: float, **fields: float) -> None:
-        self.time = FakeTime()
+        self.time = FakeTime(now=1_000.0)
         self.seconds = seconds
         self.attempts = 0
         self.pace: Pace = replace(self.time.pace(), uniform=lambda low, _: low, **fields)  # type: ignore[arg-type]
@@ -203,3 +217,173 @@ def test_a_name_that_goes_while_it_is_asked_for_lives_not() -> None:
     assert Refs(Going(place)).lives(NAME) is False
     save(Refs(place))
     assert Refs(place).lives(NAME) is True
+
+
+class Blind(Recording):
+    """Every `create` of such a key fails, and there is nothing to read."""
+
+    def __init__(self, inner: MemoryBackend, prefix: str) -> None:
+        super().__init__(inner)
+        self.prefix = prefix
+        self.refused: list[str] = []
+
+    def create(self, key: str, data: Buffer, *, durable: bool = True) -> Token:
+        if not key.startswith(self.prefix):
+            return super().create(key, data, durable=durable)
+        self.refused.append(key)
+        raise StorageUnavailableError(f"number {len(self.refused)}")
+
+
+@pytest.mark.parametrize("prefix", ["refs/", "segments/"])
+def test_creating_is_tried_four_times(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With longer waits each time, an empty ref as well as a segment; then the storage's own error comes out."""
+    monkeypatch.setattr(spill, "INLINE_LIMIT", 2_000)
+    monkeypatch.setattr(spill, "_LEAST_ROOM", 1_000)
+    place = MemoryBackend()
+    if prefix == "segments/":
+        for _ in range(3):
+            save(Refs(place))
+    waits: list[float] = []
+
+    def uniform(_: float, high: float) -> float:
+        waits.append(high)
+        return 0.0
+
+    def fill() -> None:
+        refs = Refs(blind, pace=replace(FakeTime().pace(), uniform=uniform))
+        for _ in range(20):
+            save(refs)
+
+    blind = Blind(place, prefix)
+    with pytest.raises(StorageUnavailableError, match="number 4"):
+        fill()
+    assert len(blind.refused) == 4
+    assert len(set(blind.refused)) == (1 if prefix == "refs/" else 4)
+    assert waits == [0.02, 0.04, 0.08, 0.16]
+
+
+def test_a_ref_that_is_there_is_not_created_again() -> None:
+    """A storage that only says conflict is read after each round; creating would be a request in vain."""
+
+    class Stubborn(Recording):
+        def swap(self, key: str, data: Buffer, expected: Token) -> Token:
+            raise Conflict("on purpose")
+
+    backend = Stubborn(MemoryBackend())
+    with pytest.raises(CommitConflictError):
+        save(Refs(backend, pace=FakeTime().pace()))
+    assert [call for call in backend.calls if call.startswith("create")] == [
+        f"create-lightly {ref_key(NAME)}"
+    ]
+
+
+def test_a_ref_that_goes_with_its_segment_is_damage() -> None:
+    """A segment that is missing is looked for in the ref as it is now; there is none."""
+
+    class Going(Recording):
+        def get(
+            self, key: str, start: int = 0, stop: int | None = None, *, held: Object | None = None
+        ) -> Object:
+            if self.calls:
+                raise NotFound(key)
+            return super().get(key, start, stop, held=held)
+
+    def question(_: History | None) -> None:
+        raise SegmentGone("segments/x is missing")
+
+    place = MemoryBackend()
+    save(Refs(place))
+    with pytest.raises(CorruptError, match=r"^segments/x is missing; restore it from another copy"):
+        Refs(Going(place)).ask(NAME, question)
+
+
+# Landing
+
+MINE = "f" * 32
+
+
+def write_of(history: History) -> Write:
+    """A write that made `history`, under the id `MINE`."""
+    return Write(
+        Held(empty_history(), Token("before")), replace(history.ref, write=MINE, recent=(MINE,)), b""
+    )
+
+
+def test_a_write_is_in_the_ref_that_it_wrote() -> None:
+    """By the id of the ref, or among the recent ones, or not."""
+    write = write_of(empty_history())
+    empty = empty_history()
+    for ref, there in (
+        (replace(empty.ref, write=MINE, recent=()), True),
+        (replace(empty.ref, recent=(MINE, WRITE)), True),
+        (empty.ref, False),
+    ):
+        assert write.is_in(replace(empty, ref=ref)) is there
+
+
+def test_a_write_is_known_by_its_entry_alive_or_dead() -> None:
+    """When the ids are forgotten, the entry that it made still has its id; wherever that is."""
+    entry = entry_of("1.0.0", MINE)
+    write = write_of(empty_history().with_version(ONE, entry))
+    for record, there in (
+        (Record(entry), True),
+        (Record(None, (Tombstone(entry, LATER),)), True),
+        (Record(entry_of("1.0.0"), (tombstone("x"), Tombstone(entry, LATER))), True),
+        (Record(entry_of("1.0.0"), (tombstone("x"),)), False),
+        (Record(None, (tombstone("x"),)), False),
+        (Record(), False),
+    ):
+        _, spilled = layers({ONE: record}, {})
+        for history in (spilled, layers({ONE: record})[1]):
+            assert write.is_in(history) is there
+    assert write.is_in(empty_history()) is False
+
+
+def test_only_what_a_write_made_is_looked_up() -> None:
+    """No segment is read for the entries of others that were inline when it wrote."""
+    write = write_of(history_of("1.0.0").without_version(ONE, LATER).with_version(TWO, entry_of("2.0.0")))
+    backend, history = layers({ONE: Record(), TWO: Record(entry_of("2.0.0"))}, {})
+    assert write.is_in(history) is False
+    assert backend.calls == []
+
+
+class Silent(Recording):
+    """Each swap fails and tells nothing; reading fails too, after so many seconds, if it shall."""
+
+    def __init__(self, time: FakeTime, seconds: float | None) -> None:
+        super().__init__(MemoryBackend())
+        self.time = time
+        self.seconds = seconds
+        self.sent = 0
+        self.failed = 0
+
+    def swap(self, key: str, data: Buffer, expected: Token) -> Token:
+        self.sent += 1
+        raise StorageUnavailableError("on purpose")
+
+    def get(self, key: str, start: int = 0, stop: int | None = None, *, held: Object | None = None) -> Object:
+        if self.sent and self.seconds is not None:
+            self.failed += 1
+            self.time.now += self.seconds
+            raise StorageUnavailableError("on purpose")
+        return super().get(key, start, stop, held=held)
+
+
+def test_between_two_sendings_a_writer_waits() -> None:
+    """Longer each time, as between attempts, while reading back tells that nothing has landed."""
+    time = FakeTime()
+    backend = Silent(time, None)
+    with pytest.raises(CommitUnknownError):
+        save(Refs(backend, pace=replace(time.pace(), uniform=lambda _, high: high)))
+    assert backend.sent == 8
+    assert time.waits == [0.02 * 2**n for n in range(8)]
+
+
+@pytest.mark.parametrize(("seconds", "readings"), [(0.0, 10), (30.0, 3), (31.0, 2), (61.0, 1)])
+def test_reading_back_ends_after_budget_or_readings(seconds: float, readings: int) -> None:
+    """The budget must be over, not just reached; and nobody waits after the last reading."""
+    time = FakeTime(now=1_000.0)
+    backend = Silent(time, seconds)
+    with pytest.raises(CommitUnknownError):
+        save(Refs(backend, pace=replace(time.pace(), uniform=lambda low, _: low)))
+    assert (backend.failed, len(time.waits)) == (readings, readings - 1)
