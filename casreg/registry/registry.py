@@ -650,7 +650,12 @@ class Registry(MutableMapping[str, Any]):
     # ------------------------------------------------------------------------------------------ moving versions
 
     def copy(
-        self, source: str, target: str, *, version: str | None = None, target_version: str | None = None
+        self,
+        source: str,
+        target: str,
+        *,
+        source_version: str | None = None,
+        target_version: str | None = None,
     ) -> str:
         """Copy a version to another name of this registry. Only the name's ref is written: its data is there.
 
@@ -660,7 +665,7 @@ class Registry(MutableMapping[str, Any]):
         Args:
             source: The name, or `name@version`.
             target: The other name, or `name@version`.
-            version: A version, `"latest"`, a tag or a range; by default the latest.
+            source_version: A version, `"latest"`, a tag or a range; by default the latest.
             target_version: The number of the copy; by default that of the original.
 
         Returns:
@@ -675,7 +680,9 @@ class Registry(MutableMapping[str, Any]):
             CommitConflictError, CommitUnknownError: Others kept winning; the answer was lost.
             StorageError: The storage refused or failed.
         """
-        return self._copy(self._repository, self._keys.selecting(source, version), target, target_version)
+        return self._copy(
+            self._repository, self._keys.selecting(source, source_version), target, target_version
+        )
 
     def rename(self, old: str, new: str) -> list[str]:
         """Give all versions of a name to another, with their numbers, tags, notes and protection.
