@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from casreg.backends.base import Token
@@ -43,35 +44,39 @@ def ensure_marker(backend: Backend) -> Marker:
         UnsupportedFormatError: The repository needs a newer casreg.
         StorageError: The storage refused or failed.
     """
-    what = f"{MARKER} in {backend.location}"
     doubts = 0
     while True:
+        marker, write = _wanted(backend)
+        if write is None:
+            return marker
         try:
-            found = backend.get(MARKER)
-        except NotFound:
-            probe(backend)
-            marker = new_marker(Probe(backend.location, PROBE_OK))
-            try:
-                backend.create(MARKER, dump_marker(marker))
-            except AlreadyExists:
-                continue  # somebody else made the repository meanwhile: theirs counts
-            except StorageUnavailableError:
-                doubts += 1
-                if doubts == _TRIES:
-                    raise
-                continue  # perhaps it is there: whatever is there counts
+            write()
+        except (AlreadyExists, Conflict, NotFound):
+            continue  # somebody else wrote it meanwhile: theirs counts
+        except StorageUnavailableError:
+            doubts += 1  # perhaps it is written: whatever is there counts
+            if doubts == _TRIES:
+                raise
+        else:
             return marker
-        marker = parse_marker(found.data, what)
-        if marker.is_probed(backend.location):
-            return marker
+
+
+def _wanted(backend: Backend) -> tuple[Marker, Callable[[], object] | None]:
+    """The marker that is there, or, after a probe, one that is to be written, and what writes it."""
+    place = Probe(backend.location, PROBE_OK)
+    try:
+        found = backend.get(MARKER)
+    except NotFound:
         probe(backend)
-        marker = Marker(marker.id, Probe(backend.location, PROBE_OK), marker.requires, marker.extra)
-        assert found.token is not None
-        try:
-            backend.swap(MARKER, dump_marker(marker), found.token)
-        except (Conflict, NotFound):
-            continue
-        return marker
+        marker = new_marker(place)
+        return marker, partial(backend.create, MARKER, dump_marker(marker))
+    marker = parse_marker(found.data, f"{MARKER} in {backend.location}")
+    if marker.is_probed(backend.location):
+        return marker, None
+    probe(backend)
+    marker = Marker(marker.id, place, marker.requires, marker.extra)
+    assert found.token is not None
+    return marker, partial(backend.swap, MARKER, dump_marker(marker), found.token)
 
 
 class _InconclusiveError(Exception):

@@ -163,10 +163,10 @@ def test_a_bucket_that_is_forbidden_to_make(s3_proxy: FaultProxy) -> None:
 
 def test_a_clock_out_of_step(seaweedfs: servers.Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Forty minutes; the server is right."""
-    import minio.api
+    import minio.time
 
-    place, now = backend(seaweedfs.endpoint), minio.api.time.utcnow
-    monkeypatch.setattr(minio.api.time, "utcnow", lambda: now() + dt.timedelta(minutes=40))
+    place, now = backend(seaweedfs.endpoint), minio.time.utcnow
+    monkeypatch.setattr(minio.time, "utcnow", lambda: now() + dt.timedelta(minutes=40))
     all_fail(place, StoragePermissionError, "Set the clock of this machine")
 
 

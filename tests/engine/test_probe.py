@@ -14,6 +14,7 @@ from casreg.exceptions import (
     Conflict,
     CorruptError,
     StoragePermissionError,
+    StorageUnavailableError,
     UnsafeStorageError,
     UnsupportedFormatError,
 )
@@ -21,6 +22,7 @@ from casreg.keys import MARKER
 from casreg.marker import dump_marker, new_marker, parse_marker
 from casreg.registry import Registry
 from casreg.repository.probe import ensure_marker, probe
+from casreg.testing.faults import Fault, FaultBackend, FaultKind, until_clean
 from casreg.testing.recording import RecordingBackend
 from registry.lab import snapshot
 
@@ -202,3 +204,30 @@ def test_probes_of_many_do_not_meet() -> None:
     created = [call.key for call in place.log.calls("create") if not call.error]
     assert len(set(created)) == len(created) == 4
     assert all(len(key) > len("probe/") + len(secrets.token_hex(16)) - 1 for key in created)
+
+
+@pytest.mark.parametrize("kind", [FaultKind.BEFORE, FaultKind.AFTER], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("moved", [False, True], ids=["new", "moved"])
+def test_a_write_whose_answer_is_lost_says_nothing_about_the_storage(kind: FaultKind, moved: bool) -> None:
+    """At any write of the probe, and at the marker: it is tried again, and what is there at the end is one marker."""
+
+    def place() -> MemoryBackend:
+        made = MemoryBackend()
+        if moved:
+            made.create(MARKER, dump_marker(new_marker()))
+        return made
+
+    def first_write(backend: FaultBackend) -> None:
+        marker = ensure_marker(backend)
+        assert parse_marker(backend.inner.get(MARKER).data) == marker
+        assert marker.is_probed(backend.location)
+
+    assert until_clean(place, first_write, kind, methods=frozenset({"create", "swap"})) >= 10
+
+
+def test_a_storage_that_fails_is_not_called_unsafe() -> None:
+    """What it is, nobody knows: the error is that of the failure, after three tries."""
+    failing = FaultBackend(MemoryBackend(), [Fault(1, FaultKind.BEFORE, frozenset({"create"}), times=100)])
+    with pytest.raises(StorageUnavailableError):
+        ensure_marker(failing)
+    assert failing.fired < 30
