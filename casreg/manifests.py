@@ -399,8 +399,6 @@ def _decoded(decode: Callable[[], _T], key: str) -> _T:
     try:
         return decode()
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as err:
-        if isinstance(err, UnsupportedFormatError | CorruptError):
-            raise
         raise CorruptError(f"{key} is malformed: {err}. Another copy of the registry can heal it.") from err
 
 
