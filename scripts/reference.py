@@ -35,6 +35,7 @@ SECTIONS = {
     "Backends": [
         "backends.local.backend.LocalBackend",
         "backends.memory.MemoryBackend",
+        "backends.s3.backend.S3Backend",
         "backends.base.Backend",
         "backends.base.Object",
         "backends.base.ObjectInfo",

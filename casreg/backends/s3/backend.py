@@ -48,7 +48,7 @@ log = logging.getLogger("casreg.s3")
 
 
 class S3Backend:
-    """A repository in a bucket of S3, MinIO, or whatever speaks S3 and honours conditional writes.
+    """`casreg.MinioRegistryBackend`: a bucket of S3, MinIO, or whatever speaks S3 and honours conditional writes.
 
     Making one does no I/O. For any number of threads; after a fork each process has its own connections. A pickle
     holds no credentials: where it arrives, they come from the environment.

@@ -75,8 +75,11 @@ def place_of(
     host, safe = _server(_one("endpoint", endpoint, options.get("endpoint")) or AWS, secure)
     region = _one("region", region, options.get("region"))
     if not _BUCKET.fullmatch(bucket):
+        named = (
+            "what the URI names" if ":" in bucket else repr(bucket)[:80]
+        )  # there may be a password behind a colon
         raise InvalidArgumentError(
-            f"{bucket!r:.80} is no name of a bucket: it takes 3 to 63 letters, digits, dots and hyphens"
+            f"{named} is no name of a bucket: it takes 3 to 63 letters, digits, dots and hyphens"
         )
     if region is not None and not _REGION.fullmatch(region):
         raise InvalidArgumentError(f"{region!r:.80} is no region; one looks like 'eu-central-1'")
