@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from casreg.materializers.base import JSON, InFolder, OutFolder
 
 FILE: Final = "data.safetensors"
+_ASSIGN: Final = "assign_to_params_buffers"
+"""Where torch keeps, among the versions, that tensors are to replace those of the module."""
 _CONTAINERS: Final = {"dict": dict, "OrderedDict": OrderedDict}
 
 
@@ -52,9 +54,13 @@ class TorchStateDict:
 def is_state_dict(value: object) -> bool:
     """Whether `value` is a dict that one safetensors file holds without loss. Imports nothing."""
     torch: Any = sys.modules.get("torch")
-    if torch is None or type(value) not in (dict, OrderedDict) or not value:
+    if torch is None or type(value) not in (dict, OrderedDict):
         return False
     assert isinstance(value, dict)
+    if not value and "_metadata" not in getattr(
+        value, "__dict__", {}
+    ):  # the state of a module without any has it
+        return False
     return all(
         type(name) is str and isinstance(tensor, torch.Tensor) and can_name(name) and refusal(tensor) is None
         for name, tensor in value.items()
@@ -79,8 +85,12 @@ def load_state(folder: InFolder) -> dict[str, torch.Tensor]:
     path = only_safetensors(folder)
     tensors, notes = read_tensors(folder, path)
     container = _CONTAINERS.get(notes.container)
-    if container is None or (notes.state is not None and container is dict):
-        raise MaterializationError(f"{path} names a container that is never written: {notes.container!r:.80}")
+    if container is None or (
+        notes.state is not None and (container is dict or not _are_versions(notes.state))
+    ):
+        raise MaterializationError(
+            f"{path} names a container or versions that are never written: {notes.container!r:.80}"
+        )
     state = container(tensors)
     if notes.state is not None:
         state._metadata = OrderedDict(notes.state)  # type: ignore[attr-defined]  # noqa: SLF001 - it is torch's own convention
@@ -95,11 +105,28 @@ def _versions(state: Any) -> dict[str, JSON] | None:
     """
     attributes = getattr(state, "__dict__", {})
     found = attributes.get("_metadata")
-    if not set(attributes) <= {"_metadata"} or not (found is None or _is_plain(found)):
+    if isinstance(found, dict):  # where torch has loaded from it, it has left its own note there
+        found = {name: _without_note(one) for name, one in found.items()}
+    if not set(attributes) <= {"_metadata"} or not (
+        found is None or (_is_plain(found) and _are_versions(found))
+    ):
         raise NoMaterializerError(
             f"the attributes {sorted(attributes)} of this OrderedDict would be lost; save `dict(it)` without them"
         )
     return found
+
+
+def _without_note(versions: object) -> object:
+    return (
+        {name: one for name, one in versions.items() if name != _ASSIGN}
+        if isinstance(versions, dict)
+        else versions
+    )
+
+
+def _are_versions(state: dict[str, JSON]) -> bool:
+    """None of them tells torch how to load: that is the caller's to say."""
+    return all(isinstance(one, dict) and _ASSIGN not in one for one in state.values())
 
 
 def _is_plain(value: object) -> bool:

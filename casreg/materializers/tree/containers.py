@@ -69,11 +69,25 @@ def encode_dict(encoder: Encoder, value: Any) -> JSON:
 
 def encode_ordered(encoder: Encoder, value: Any) -> JSON:
     """An OrderedDict, as its pairs; with tensors as `encode_dict`."""
-    return (
-        encode_part(encoder, value)
-        if is_state_dict(value)
-        else {"$OrderedDict": encode_pairs(encoder, value)}
-    )
+    if is_state_dict(value):
+        return encode_part(encoder, value)
+    _refuse_attributes(encoder, value)
+    return {"$OrderedDict": encode_pairs(encoder, value)}
+
+
+def encode_counter(encoder: Encoder, value: Any) -> JSON:
+    """A Counter, as its pairs."""
+    _refuse_attributes(encoder, value)
+    return {"$Counter": encode_pairs(encoder, value)}
+
+
+def _refuse_attributes(encoder: Encoder, value: Any) -> None:
+    """These two can have attributes, such as the versions that a state dict of torch carries."""
+    if value.__dict__:
+        encoder.refuse(
+            f"the attributes {sorted(value.__dict__)} of this {type(value).__name__} would be lost; save "
+            f"`{type(value).__name__}(it)`, and them under names of their own"
+        )
 
 
 def encode_pairs(encoder: Encoder, value: Any) -> list[JSON]:
@@ -163,7 +177,7 @@ ENCODERS: Final[dict[type, Callable[[Encoder, Any], JSON]]] = {
     set: lambda encoder, value: {"$set": encode_set(encoder, value)},
     frozenset: lambda encoder, value: {"$frozenset": encode_set(encoder, value)},
     OrderedDict: encode_ordered,
-    Counter: lambda encoder, value: {"$Counter": encode_pairs(encoder, value)},
+    Counter: encode_counter,
     defaultdict: encode_defaultdict,
     deque: lambda encoder, value: {"$deque": [value.maxlen, encode_items(encoder, value)]},
 }

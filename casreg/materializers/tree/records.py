@@ -10,10 +10,12 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 from casreg.exceptions import MaterializationError
 from casreg.materializers.classes import dotted, kind_of
+from casreg.materializers.compiled import slots_of
 from casreg.materializers.tree.scalars import encode_int
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ def encode_dataclass(encoder: Encoder, value: Any) -> JSON:
     extra = [
         name for name in getattr(value, "__dict__", {}) if name not in names and not _is_cache(cls, name)
     ]
+    extra += [name for name in slots_of(cls) if name not in names and hasattr(value, name)]
     if extra:
         encoder.refuse(
             f"the attribute {extra[0]!r} of this {dotted(cls)} is not a field; make it one, or remove it"
@@ -155,12 +158,19 @@ def _key(encoder: Encoder, cls: type) -> str:
             f"the class {dotted(cls)} is not registered, so a new process could not make a value of it; write "
             f"`registry.register_class({cls.__name__})` before saving, and in the process that loads"
         )
-    own = next((base for base in cls.__mro__[1:-1] if base.__module__ == "builtins"), None)
+    own = next(
+        (base for base in cls.__mro__[1:-1] if base.__module__ == "builtins" or _is_compiled(base)), None
+    )
     if own is not None and kind_of(cls) in ("dataclass", "pydantic"):
         encoder.refuse(
             f"{dotted(cls)} is also a {own.__name__}, whose own content would be lost; make it a field"
         )
     return key
+
+
+def _is_compiled(cls: type) -> bool:
+    """Objects of `cls` are made by compiled code, and hold more than attributes."""
+    return type(vars(cls).get("__new__")) is BuiltinFunctionType
 
 
 def _class(decoder: Decoder, key: JSON, kind: ClassKind) -> type:
