@@ -57,12 +57,12 @@ def test_the_printed_example_needs_no_network(fresh_python: Callable[..., str]) 
         ({"uri": "GS://bucket/team/models/"}, "gs://bucket/team/models"),
         ({"bucket_name": "bucket", "prefix": "/a/b/"}, "gs://bucket/a/b"),
         ({"uri": "gs://bucket/a%25b"}, "gs://bucket/a%25b"),
-        # Each argument wins over its part of the URI, and then the scheme is a mere label.
-        ({"uri": "s3://other/a", "bucket_name": "bucket"}, "gs://bucket/a"),
-        ({"uri": "gs://bucket/a", "prefix": "b"}, "gs://bucket/b"),
+        # With the name of a bucket, the URI is a label: the documents print such ones.
+        ({"uri": "s3://other/a?x=y", "bucket_name": "bucket"}, "gs://bucket"),
+        ({"uri": "gs://bucket/a", "prefix": "/a/"}, "gs://bucket/a"),
         (
-            {"uri": "gs://bucket?endpoint=http://127.0.0.1:1", "endpoint": "http://127.0.0.1:2"},
-            "gs://bucket?endpoint=http://127.0.0.1:2",
+            {"uri": "gs://bucket?endpoint=localhost:1", "endpoint": "localhost:1"},
+            "gs://bucket?endpoint=http://localhost:1",
         ),
         # An endpoint without a scheme: in the clear on this machine, and only there.
         ({"uri": "gs://bucket/a?endpoint=localhost:4443"}, "gs://bucket/a?endpoint=http://localhost:4443"),
@@ -100,6 +100,9 @@ def test_the_location_names_the_place(arguments: dict[str, Any], location: str) 
         {"bucket_name": "bucket", "prefix": "ä"},
         {"bucket_name": "bucket", "prefix": "x/" * 400},
         {"uri": "gs://bucket#fragment"},
+        {"uri": "gs://bucket/a", "prefix": "b"},
+        {"uri": "gs://bucket?endpoint=localhost:1", "endpoint": "localhost:2"},
+        {"uri": "gs://bucket?project=a", "project_id": "b"},
         {"uri": "gs://bucket", "endpoint": "http://example.com"},
         {"uri": "gs://bucket", "endpoint": "http://10.0.0.1:4443"},
         {"uri": "gs://bucket", "endpoint": "ftp://localhost"},

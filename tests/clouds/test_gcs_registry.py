@@ -117,6 +117,11 @@ def test_the_requests_of_small_things(proxy: FaultProxy, place: str, tmp_path: P
     assert len(requests_of(proxy, lambda: Registry(place).save("newer", {"x": 2}))) <= 6
 
 
+def at_request(number: int, fault: Fault) -> Callable[[Request], Fault | None]:
+    """A plan that harms one request."""
+    return lambda request: fault if request.number == number else None
+
+
 @pytest.mark.parametrize("name", ["there", "new"])
 @pytest.mark.parametrize("harm", HARMS)
 def test_a_save_survives_one_failure_at_any_request(
@@ -129,7 +134,7 @@ def test_a_save_survives_one_failure_at_any_request(
     for at, target in zip(range(1, len(clean) + 1), names, strict=False):
         before = Registry(backend, cache=False).list_versions(target) if name == "there" else []
         value = secrets.token_hex(8)
-        proxy.reset(lambda request, at=at: HARMS[harm] if request.number == at else None)
+        proxy.reset(at_request(at, HARMS[harm]))
         version = Registry(backend, cache=False).save(target, value)
         assert proxy.faults == 1
         proxy.reset()
@@ -146,7 +151,7 @@ def test_a_load_survives_one_failure_at_any_request(proxy: FaultProxy, place: st
     clean = requests_of(proxy, lambda: Registry(backend, cache=False).load("array"))
     for harm in ("dropped", "truncated", "503-before", "429-before"):
         for at in range(1, len(clean) + 1):
-            proxy.reset(lambda request, at=at, harm=harm: HARMS[harm] if request.number == at else None)
+            proxy.reset(at_request(at, HARMS[harm]))
             np.testing.assert_array_equal(Registry(backend, cache=False).load("array"), array)
             assert proxy.faults == 1
 

@@ -55,7 +55,7 @@ _DELETING: Final = 16
 _GENERATION: Final = re.compile(r"[1-9][0-9]{0,18}")
 _OBJECT_UPDATE_SECONDS: Final = 1.0
 
-log = logging.getLogger("casreg.backends.gcs")
+log = logging.getLogger("casreg.gcs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +71,14 @@ class _Settings:
 class GCSBackend:
     """A repository in a bucket of Google Cloud Storage. Safe in many threads, forks and pickles; makes no I/O yet.
 
-    Give a URI, or the name of the bucket. Each other argument wins over its part of the URI.
+    Give a URI, or the name of the bucket: then the URI is a label.
 
     Without `credentials_path`, Google's application default credentials are used: `GOOGLE_APPLICATION_CREDENTIALS`,
     `gcloud`, the service account of the machine. With it that file is, and if it is missing, the first use says so:
     nobody else's credentials take its place. A server on this machine is spoken to without any.
 
     Args:
-        uri: `gs://bucket/prefix?endpoint=…&project=…`; its scheme is a label if `bucket_name` is given.
+        uri: `gs://bucket/prefix?endpoint=…&project=…`.
         project_id: Where the bucket is made; by default the project of the credentials.
         bucket_name: The bucket.
         credentials_path: A file with the key of a service account, or of a user, as `gcloud` writes it.
@@ -90,7 +90,7 @@ class GCSBackend:
             then tried again, for about twice as long in all.
 
     Raises:
-        InvalidArgumentError: No bucket is named, or an argument is not what it must be.
+        InvalidArgumentError: No bucket is named, arguments contradict the URI, or one is not what it must be.
     """
 
     def __init__(

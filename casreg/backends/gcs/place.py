@@ -15,8 +15,7 @@ from casreg.exceptions import InvalidArgumentError
 GOOGLE: Final = "https://storage.googleapis.com"
 
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
-_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-_QUERY: Final = frozenset({"endpoint", "project"})
+_OPTIONS: Final = frozenset({"endpoint", "project"})
 _LONGEST_PREFIX: Final = 700
 """Google takes names of 1,024 bytes; no key that casreg makes is longer than 250."""
 
@@ -53,58 +52,68 @@ class Place:
 def place_of(
     uri: str | None, bucket_name: str | None, prefix: str, endpoint: str | None, project_id: str | None
 ) -> Place:
-    """The place that the arguments of a backend name; each wins over its part of the URI.
+    """The place that the arguments and the URI name together. With a `bucket_name`, the URI is a label and says nothing.
 
     Raises:
-        InvalidArgumentError: They name no bucket, or one of them is not what it must be.
+        InvalidArgumentError: They name no bucket, contradict each other, or one of them is not what it must be.
     """
-    named, path, query = _parts(uri, labelled=bucket_name is not None)
-    if not _BUCKET.fullmatch(bucket_name or named):
+    if uri is not None:
+        check_open(uri)
+    path, options = "", dict[str, str]()
+    bucket = bucket_name
+    if bucket is None:
+        bucket, path, options = _parts(uri)
+    if not _BUCKET.fullmatch(bucket):
         # What stands at that place of a URI may be a password that nobody meant to put there.
-        said = f"bucket_name={bucket_name!r:.80}" if bucket_name else f"uri={shown(uri or '')!r:.80}"
+        said = f"uri={shown(uri or '')!r:.80}" if bucket_name is None else f"bucket_name={bucket_name!r:.80}"
         raise InvalidArgumentError(
             f"{said} names no bucket: give its name, of 3 and more lower-case letters, digits, dots, - and _, or a URI such "
             "as gs://bucket/prefix"
         )
     return Place(
-        bucket_name or named,
-        _prefix(prefix or path),
-        _endpoint(endpoint or query.get("endpoint") or GOOGLE),
-        project_id or query.get("project") or None,
+        bucket,
+        _prefix(_one("prefix", prefix.strip("/"), path)),
+        _endpoint(_one("endpoint", endpoint, options.get("endpoint")) or GOOGLE),
+        _one("project_id", project_id, options.get("project")) or None,
     )
 
 
-def _parts(uri: str | None, *, labelled: bool) -> tuple[str, str, dict[str, str]]:
-    """Bucket, path and query of a URI. Its scheme is a mere label where the bucket was named otherwise."""
+def _parts(uri: str | None) -> tuple[str, str, dict[str, str]]:
+    """Bucket, path and options of a URI."""
     if uri is None:
-        return "", "", {}
-    if not _URI.match(uri):
-        raise InvalidArgumentError(f"uri={uri!r:.80} is no URI: write gs://bucket/prefix")
-    check_open(uri)
+        raise InvalidArgumentError("which bucket? Give bucket_name=…, or a URI such as gs://bucket/prefix")
     parts = _split(uri)
-    if parts.scheme.lower() != "gs" and not labelled:
-        raise InvalidArgumentError(f"{shown(uri)!r} is no bucket of Google's: write gs://bucket/prefix")
-    query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    # What is unknown may be a secret: its name is told, its value is not.
-    unknown = sorted(query.keys() - _QUERY)
+    if parts.scheme.lower() != "gs":
+        raise InvalidArgumentError(f"{shown(uri)!r:.200} is no bucket of Google's: write gs://bucket/prefix")
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    unknown = sorted(options.keys() - _OPTIONS)
     if unknown or parts.fragment:
+        # Names only: the values may be secrets that somebody thought belonged here.
         raise InvalidArgumentError(
-            f"{shown(uri)!r} has {', '.join(unknown) or 'a fragment'} behind its path, which means nothing here: "
-            "?endpoint=… and &project=… do. Credentials are never part of a URI"
+            f"{shown(uri)!r:.200} may have the options endpoint and project, not {', '.join(unknown) or 'a fragment'}. "
+            "Credentials are never part of a URI: give credentials_path=…"
         )
-    return parts.netloc, unquote(parts.path), query
+    return parts.netloc, unquote(parts.path).strip("/"), options
+
+
+def _one(what: str, argument: str | None, option: str | None) -> str:
+    """What the argument or the URI says, if not both say something else."""
+    if argument and option and argument != option:
+        raise InvalidArgumentError(
+            f"the URI and the argument {what} say two different things: leave one out, or name the bucket with bucket_name=…"
+        )
+    return argument or option or ""
 
 
 def _prefix(text: str) -> str:
-    inner = text.strip("/")
-    if not inner:
+    if not text:
         return ""
-    if len(inner) > _LONGEST_PREFIX or not all(is_segment(segment) for segment in inner.split("/")):
+    if len(text) > _LONGEST_PREFIX or not all(is_segment(segment) for segment in text.split("/")):
         raise InvalidArgumentError(
-            f"{inner!r:.80} is no prefix for keys: it takes names of printable ASCII characters between single slashes, "
+            f"{text!r:.80} is no prefix for keys: it takes names of printable ASCII characters between single slashes, "
             f'without spaces and \\ : * ? " < > |, {_LONGEST_PREFIX} characters at most'
         )
-    return f"{inner}/"
+    return f"{text}/"
 
 
 def _endpoint(text: str) -> str:
