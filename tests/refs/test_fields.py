@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from casreg.canonical import MAX_INTEGER, seal
-from casreg.exceptions import CorruptError
+from casreg.exceptions import CorruptError, UnsupportedFormatError
 from casreg.refs.document import Ref, has_inline_version
 from casreg.refs.entries import Record, Tombstone, tombstone_from_json, tombstone_to_json
 from refs.lab import LATER, NAME, WRITE, entry_of, v
@@ -54,6 +54,8 @@ NAMED: list[tuple[str, Callable[[Body], object]]] = [
     ("'retired' is not an array: {}", lambda b: b.update(retired={})),
     ("not a version: 1", lambda b: b.update(retired=[1])),
     ("a version is retired and not retired", lambda b: b.update(retired=["1.0.0"])),
+    ("a version is retired and not retired", lambda b: b.update(retired=["1.0.1"])),
+    ("a version is retired and not retired", lambda b: b.update(retired=["2.0.0-rc.1"])),
     ("'partial' is not an array: {}", lambda b: b.update(partial={})),
     ("a version is partial that has no record", lambda b: b.update(partial=["9.0.0"])),
     ("'tags' is not an object: []", lambda b: b.update(tags=[])),
@@ -135,5 +137,8 @@ def test_a_quick_look_at_a_ref_names_it_shortly() -> None:
     other = seal({**body_of(rich_ref()), "name": "x" * 200})
     with pytest.raises(CorruptError, match=r"refs/a is damaged: it is the ref of 'x{79};"):
         has_inline_version(other, NAME, "refs/a")
+    later = seal({**body_of(rich_ref()), "format": 2})
+    with pytest.raises(UnsupportedFormatError, match="refs/a"):
+        has_inline_version(later, NAME, "refs/a")
     assert has_inline_version(rich_ref().to_bytes(), NAME, "refs/a")
     assert not has_inline_version(Ref.empty(NAME, WRITE).to_bytes(), NAME, "refs/a")
