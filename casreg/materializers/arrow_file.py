@@ -140,6 +140,9 @@ def _tight(values: Any, indices: Any) -> Any:
     import pyarrow as pa  # heavy
 
     kind = values.type
+    whole = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}.get(kind)
+    if whole is not None:  # a view of a few values would bring along all that it was taken from
+        return values.cast(whole).take(indices).cast(kind)
     text = pa.string(), pa.large_string(), pa.binary(), pa.large_binary()
     plain = kind in text or (pa.types.is_primitive(kind) and not pa.types.is_boolean(kind))
     if plain and values.null_count == 0:
@@ -147,7 +150,7 @@ def _tight(values: Any, indices: Any) -> Any:
     try:
         return values.take(indices)
     except pa.ArrowNotImplementedError:
-        return values  # views and runs: whole, as they are
+        return values  # runs, and views inside others: whole, as they are
 
 
 def _refuse_dictionaries(name: str, column: Any) -> None:

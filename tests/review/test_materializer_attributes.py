@@ -25,7 +25,7 @@ def registry(tmp_path: Path) -> Registry:
     return Registry(tmp_path / "registry")
 
 
-class WithExtra(torch.nn.BatchNorm1d):
+class WithExtra(torch.nn.BatchNorm1d):  # type: ignore[misc]
     """A module whose state is not tensors alone."""
 
     def get_extra_state(self) -> dict[str, int]:
@@ -62,7 +62,7 @@ def test_the_versions_of_a_state_without_tensors_come_back(registry: Registry, *
     loaded: Any = registry.load("test:state")
     loaded = loaded["state"] if inside else loaded
     assert type(loaded) is OrderedDict
-    assert loaded._metadata == vars(state)["_metadata"]
+    assert vars(loaded)["_metadata"] == vars(state)["_metadata"]
 
 
 def test_attributes_of_dicts_are_refused(registry: Registry) -> None:
@@ -83,7 +83,7 @@ def test_content_that_is_no_field_is_refused(registry: Registry) -> None:
     extended = Extended(1)
     registry.save("test:extended", extended)
     assert registry.load("test:extended") == extended
-    extended.cache = 7
+    extended.cache = 7  # type: ignore[misc]
     with pytest.raises(NoMaterializerError, match="'cache'"):
         registry.save("test:other", extended)
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from casreg.exceptions import MaterializationError, NoMaterializerError
+from casreg.materializers.arrow_table import ArrowTable
 from casreg.materializers.calls import materialize
 from casreg.materializers.classes import ClassTable
 from casreg.materializers.dispatch import load_object
@@ -103,3 +104,14 @@ def test_categories_that_are_missing_come_back() -> None:
     loaded: Any = load_object(PolarsFrame(), MemoryInFolder(saved(frame, PolarsFrame())))
     assert loaded.schema == frame.schema
     assert loaded.to_dicts() == frame.to_dicts()
+
+
+@pytest.mark.parametrize("kind", [pa.string_view(), pa.binary_view()], ids=str)
+def test_a_view_of_one_value_brings_no_other(kind: Any) -> None:
+    """A slice of views is stored as the same bytes as a fresh array, without the values that it was cut from."""
+    texts = [f"a text that is too long to be inline {at}" for at in range(50)]
+    cut = saved(pa.array(texts, pa.string()).cast(kind).slice(3, 2), ArrowTable())
+    assert cut == saved(pa.array(texts[3:5], pa.string()).cast(kind), ArrowTable())
+    assert texts[40].encode() not in cut["data.arrow"]
+    loaded: Any = load_object(ArrowTable(), MemoryInFolder(cut, {"kind": "array"}))
+    assert loaded.equals(pa.array(texts[3:5], pa.string()).cast(kind))
