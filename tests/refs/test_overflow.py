@@ -150,3 +150,25 @@ def test_merging_lays_the_newer_over_the_older() -> None:
         one: Record(entry_of("one"), (tombstone("a"), tombstone("b"))),
         two: Record(entry_of("two")),
     }
+
+
+def test_the_parts_of_a_record_count_for_what_they_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tombstones by themselves, and the live part as it would stand there: saying that there is more."""
+    whole = Record(entry_of("1.0.0"), (tombstone("a"),))
+    parts = [Record(None, whole.dead), Record(whole.live, (), partial=True)]
+    fits = sum(size_of({v("1.0.0"): part}) for part in parts)
+    ref = ref_of({v("1.0.0"): whole, **living("2.0.0")})
+    room(monkeypatch, fits)
+    assert overflow(ref, ENDLESS) == {}
+    room(monkeypatch, fits - 1)
+    assert overflow(ref, ENDLESS) != {}
+    dead = {v("1.0.0"): Record(None, whole.dead), v("1.0.1"): Record()}
+    room(monkeypatch, size_of(dead))
+    assert overflow(ref_of(dead), ENDLESS) == {}
+
+
+def test_what_is_dead_and_moves_is_gone_from_the_ref() -> None:
+    """Nothing of it stays inline."""
+    dead = {v("1.0.0"): Record(None, (tombstone("a"),)), v("1.0.1"): Record()}
+    _, history = layers({**dead, **living("2.0.0")})
+    assert spilled(history.ref, dead, history.segments, bytes).ref.records == living("2.0.0")
