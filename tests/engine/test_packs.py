@@ -120,6 +120,7 @@ def test_a_buffer_that_is_used_again() -> None:
 def test_a_pack_takes_no_more_than_its_limit() -> None:
     """A pack is full before its frames would pass the limit; an empty one takes any chunk."""
     builder = PackBuilder(bytearray())
+    assert PACK_LIMIT == 32 * 2**20
     assert builder.fits(10 * PACK_LIMIT)
     builder.append(digest_of(b"x"), codec.RAW, b"x", 1)
     room = PACK_LIMIT - builder.frames_end - FRAME.size

@@ -14,8 +14,10 @@ from casreg.exceptions import (
     CommitUnknownError,
     Conflict,
     CorruptError,
+    InvalidArgumentError,
     NotFound,
     ObjectNotFoundError,
+    StoragePermissionError,
     StorageUnavailableError,
 )
 from casreg.keys import ref_key
@@ -24,6 +26,7 @@ from casreg.refs.commit import Refs
 from casreg.refs.document import Ref
 from casreg.refs.entries import Record, Tombstone
 from casreg.refs.landing import Held, Write
+from casreg.refs.pace import PACE, pace_for
 from casreg.refs.segments import SegmentGone
 from casreg.versions import parse_selector
 from refs.lab import (
@@ -33,6 +36,7 @@ from refs.lab import (
     WRITE,
     FakeTime,
     Recording,
+    delete,
     empty_history,
     entry_of,
     history_of,
@@ -387,3 +391,68 @@ def test_reading_back_ends_after_budget_or_readings(seconds: float, readings: in
     with pytest.raises(CommitUnknownError):
         save(Refs(backend, pace=replace(time.pace(), uniform=lambda low, _: low)))
     assert (backend.failed, len(time.waits)) == (readings, readings - 1)
+
+
+@pytest.mark.parametrize("prefix", ["refs/", "segments/"])
+def test_a_refusal_to_create_is_said_at_once(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sending it again would not change it."""
+    monkeypatch.setattr(spill, "INLINE_LIMIT", 2_000)
+    monkeypatch.setattr(spill, "_LEAST_ROOM", 1_000)
+
+    class Refusing(Recording):
+        def create(self, key: str, data: Buffer, *, durable: bool = True) -> Token:
+            if not key.startswith(prefix):
+                return super().create(key, data, durable=durable)
+            self.calls.append(f"refused {key}")
+            raise StoragePermissionError("on purpose")
+
+    def fill() -> None:
+        for _ in range(20):
+            save(Refs(backend, pace=FakeTime().pace()))
+
+    place = MemoryBackend()
+    if prefix == "segments/":
+        save(Refs(place))
+    backend = Refusing(place)
+    with pytest.raises(StoragePermissionError, match="on purpose"):
+        fill()
+    assert len([call for call in backend.calls if call.startswith("refused")]) == 1
+
+
+def test_a_removal_does_not_touch_segments() -> None:
+    """Nor does it bring back what was never there."""
+    place, history = layers({ONE: Record(entry_of("one"))}, {TWO: Record(entry_of("two"))})
+    place.inner.create(ref_key(NAME), history.ref.to_bytes())
+    refs = Refs(place, pace=FakeTime().pace())
+    with pytest.raises(InvalidArgumentError, match="adds files to its ref"):
+        refs.remove(
+            NAME, lambda removal: replace(removal.history, ref=replace(removal.history.ref, older=()))
+        )
+    made_up = {**history.ref.records, v("3.0.0"): Record(None, (tombstone("never"),))}
+    with pytest.raises(InvalidArgumentError, match="adds files to its ref"):
+        refs.remove(NAME, lambda removal: replace(removal.history, ref=replace(history.ref, records=made_up)))
+
+
+def test_what_was_overwritten_can_be_deleted() -> None:
+    """The tombstones that a version has already are no files that a removal adds."""
+    refs = Refs(MemoryBackend(), pace=FakeTime().pace())
+    save(refs, "1.0.0")
+    save(refs, "1.0.0")
+    history = delete(refs, "1.0.0").history
+    record = history.record(ONE)
+    assert record is not None
+    assert (record.live, len(record.dead)) == (None, 2)
+
+
+def test_a_place_says_how_seldom_it_can_be_written() -> None:
+    """The pace waits at least so long; a place that says nothing, or less, gets the pace of all."""
+
+    class Slow(MemoryBackend):
+        swap_seconds = 1.0
+
+    class Quick(MemoryBackend):
+        swap_seconds = PACE.base
+
+    assert pace_for(Slow()) == replace(PACE, base=1.0)
+    assert pace_for(Quick()) is PACE
+    assert pace_for(MemoryBackend()) is PACE
