@@ -34,7 +34,7 @@ class TestGCSBelowAPrefix(TestGCS):
     def make_backend(self, folder: Path) -> Backend:
         bucket = f"contract-{secrets.token_hex(6)}"
         # What others have beside it, and below a name that begins alike, is nobody's business here.
-        for other in ("other", "team/models-old"):
+        for other in ("other", "team/models-old", "team/models0", "zoo"):
             GCSBackend(bucket_name=bucket, endpoint=self.server.url, prefix=other).create("a", b"theirs")
         return GCSBackend(f"gs://{bucket}/team/models?endpoint={self.server.url}")
 

@@ -7,8 +7,11 @@ import json
 import logging
 import os
 import pickle
+import random
 import secrets
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,6 +20,7 @@ import pytest
 
 from casreg.backends.base import Object, Token
 from casreg.backends.gcs import GCSBackend
+from casreg.backends.gcs.upload import upload_of
 from casreg.exceptions import (
     AlreadyExists,
     Conflict,
@@ -177,6 +181,13 @@ def test_an_upload_says_what_it_is(scripted: Scripted) -> None:
         }
 
 
+def test_the_checksum_is_that_of_all_the_bytes() -> None:
+    """Though it is made piece by piece."""
+    data = random.Random(1).randbytes((2 << 20) + 1)
+    about = json.loads(upload_of("name", data).head.split(b"\r\n")[3])
+    assert about["crc32c"] == base64.b64encode(google_crc32c.value(data).to_bytes(4, "big")).decode()
+
+
 def test_all_characters_of_keys_arrive(backend: GCSBackend) -> None:
     """Those that mean something in a URL, too."""
     key = "all/!#$%&'()+,-.;=@[]^_`{}~/%2F/a%20b"
@@ -255,6 +266,15 @@ def test_failures_without_end_are_an_error_in_bounded_time(
     with pytest.raises(StorageUnavailableError):
         REPEATED[name](hasty(backend))
     assert time.monotonic() - began < PATIENCE
+
+
+@pytest.mark.parametrize("name", REPEATED)
+def test_tries_end(proxy: FaultProxy, backend: GCSBackend, name: str) -> None:
+    """After five, however patient the timeout is: whoever has the wrong endpoint wants to know."""
+    proxy.reset(lambda _: DROP)
+    with pytest.raises(StorageUnavailableError):
+        REPEATED[name](backend)
+    assert len(proxy.requests) == 5
 
 
 @pytest.mark.parametrize("name", SENT_ONCE)
@@ -585,9 +605,7 @@ def test_retries_are_logged_without_secrets(
     proxy.reset(lambda request: DROP if request.number == 1 else None)
     with caplog.at_level(logging.DEBUG, "casreg"):
         backend.get("there")
-    assert [record.name for record in caplog.records if "again in" in record.getMessage()] == [
-        "casreg.backends.gcs"
-    ]
+    assert [record.name for record in caplog.records if "again in" in record.getMessage()] == ["casreg.gcs"]
 
 
 # Processes and threads
@@ -596,12 +614,14 @@ def test_retries_are_logged_without_secrets(
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
 def test_a_forked_child_has_connections_of_its_own(backend: GCSBackend, fake_gcs: Server) -> None:
     """Both sides go on with the same handle, at the same time."""
-    backend.get("there")
+    mine = backend._connection.opened()
     child = os.fork()
     if not child:
+        done = False
         try:
-            done = all(backend.get("there").data == b"0123456789" for _ in range(20))
             backend.create("by-the-child", b"1")
+            done = all(backend.get("by-the-child").data == b"1" for _ in range(20))
+            done = done and backend._connection.opened() is not mine
         finally:
             os._exit(0 if done else 1)
     assert all(backend.get("there").data == b"0123456789" for _ in range(20))
@@ -609,7 +629,20 @@ def test_a_forked_child_has_connections_of_its_own(backend: GCSBackend, fake_gcs
     assert backend.get("by-the-child").data == b"1"
 
 
-def test_requests_are_counted_in_threads(proxy: FaultProxy, backend: GCSBackend) -> None:
-    """Deleting many keys: one request each, whoever sends it."""
+def test_deleting_many_keys_is_a_request_each(proxy: FaultProxy, backend: GCSBackend) -> None:
+    """Whoever sends it."""
     backend.delete([f"missing/{number}" for number in range(50)])
     assert sorted(request.method for request in proxy.requests) == ["DELETE"] * 50
+
+
+def test_threads_keep_their_connections(backend: GCSBackend, caplog: pytest.LogCaptureFixture) -> None:
+    """As many as any operation starts: none is thrown away for want of room."""
+    ready = threading.Barrier(32)
+
+    def read(_: int) -> bytes:
+        ready.wait()
+        return backend.get("there").data
+
+    with caplog.at_level(logging.WARNING), ThreadPoolExecutor(32) as threads:
+        assert set(threads.map(read, range(32))) == {b"0123456789"}
+    assert not caplog.records

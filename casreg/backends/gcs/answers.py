@@ -110,10 +110,11 @@ def _message(answer: Answer) -> tuple[str, str]:
 
 def _reason(err: Exception) -> str:
     """The innermost cause that the libraries' errors wrap, in one line."""
-    inner: object = err
-    while isinstance(inner, BaseException):
-        deeper = getattr(inner, "reason", None) or next(iter(inner.args), None)
-        if not isinstance(deeper, BaseException):
+    inner: BaseException = err
+    while True:
+        causes = (getattr(inner, "reason", None), *inner.args)
+        deeper = next((cause for cause in causes if isinstance(cause, BaseException)), None)
+        if deeper is None:
             break
         inner = deeper
     text = " ".join(str(inner).split())
