@@ -16,6 +16,8 @@ from refs.lab import NAME, WRITE, entry_of, v
 from refs.test_segments import layers, tombstone
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from casreg.versions import Version
 
 ENDLESS = 10**9
@@ -36,7 +38,7 @@ def room(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.setattr(spill, "_LEAST_ROOM", size)
 
 
-def size_of(records: dict[Version, Record]) -> int:
+def size_of(records: Mapping[Version, Record]) -> int:
     """What these records count for."""
     return sum(len(record_line(version, record)) for version, record in records.items())
 
