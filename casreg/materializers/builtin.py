@@ -50,11 +50,21 @@ _JSON_TYPES: Final = (
     "numpy.bytes_",
 )
 
+_PANDAS_VALUES: Final = (
+    # The public names since pandas 3, and those of pandas 2.
+    *(f"pandas.{name}" for name in ("Timestamp", "Timedelta", "Period", "Interval")),
+    *(f"pandas.api.typing.{name}" for name in ("NaTType", "NAType")),
+    *(f"pandas._libs.tslibs.{name}" for name in ("timestamps.Timestamp", "timedeltas.Timedelta")),
+    *(f"pandas._libs.tslibs.{name}" for name in ("period.Period", "nattype.NaTType")),
+    *(f"pandas._libs.{name}" for name in ("interval.Interval", "missing.NAType")),
+)
+
 BY_TYPE: Final = {
     "builtins.bytes": BY_ID["python.bytes/1"],
     "builtins.bytearray": BY_ID["python.bytearray/1"],
     "builtins.str": BY_ID["python.str/1"],
     **dict.fromkeys(_JSON_TYPES, _JSON),
+    **dict.fromkeys(_PANDAS_VALUES, _JSON),
     "numpy.ndarray": BY_ID["numpy.ndarray/1"],
     # pathlib became a package in 3.13; the class is the same.
     "pathlib.Path": BY_ID[PATH_FILE],

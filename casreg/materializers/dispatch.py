@@ -32,6 +32,8 @@ _EXTRAS: Final = {
     "PIL": "image",
 }
 """Which extra of casreg brings a library."""
+_COLUMNS: Final = ("pandas.api.extensions.ExtensionArray", "pandas.core.arrays.base.ExtensionArray")
+"""The base of pandas's arrays: in pandas 3, and in pandas 2."""
 _CODE: Final = (type, FunctionType, MethodType, BuiltinFunctionType)
 
 
@@ -81,7 +83,7 @@ def or_trusted(cls: type) -> str:
 
 
 def no_data(cls: type) -> str | None:
-    """What to say of values of `cls` that are code, or only show what others hold; None of those that are data."""
+    """What to say of values of `cls` that are code, or only a side of something else; None of those that are data."""
     if issubclass(cls, _CODE):
         return (
             f"a {dotted(cls)} is code, which is not stored; save its data, or allow pickle with `allow_pickle=True` (of "
@@ -102,6 +104,8 @@ def no_data(cls: type) -> str | None:
             "a memoryview shows memory of something else, so it is not stored; save `bytes(view)`, or "
             "`numpy.asarray(view)` if its format and shape matter"
         )
+    if cls.__module__.partition(".")[0] == "pandas" and any(dotted(base) in _COLUMNS for base in cls.__mro__):
+        return f"a {dotted(cls)} is the values of a column; save `pandas.Series(it)`, whose `.array` it is when loaded"
     return None
 
 

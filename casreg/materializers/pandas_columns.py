@@ -231,14 +231,19 @@ def _decode_zoned(node: object, column: Any) -> Any:
 
     unit, zone = field(node, "datetime", "zone")
     if isinstance(zone, dict):
-        zone = _pytz_zone(*field(zone, "pytz"))
+        zone = pytz_zone(*field(zone, "pytz"))
     if unit not in ("s", "ms", "us", "ns") or not isinstance(zone, dt.tzinfo):
         raise MaterializationError(f"no times are ever described as {node!r:.80}")
     instants = _clock(column, pa.timestamp(unit, "UTC")).view(f"datetime64[{unit}]")
     return pd.DatetimeIndex(instants).tz_localize("UTC").tz_convert(zone).array
 
 
-def _pytz_zone(key: object) -> object:
+def pytz_zone(key: object) -> object:
+    """The zone of that name, of a library that only pandas 2 still uses.
+
+    Raises:
+        MaterializationError: There is no such zone.
+    """
     pytz = import_module("pytz")  # pandas 2, or the user, has brought it where it is needed
     try:
         return cast("object", pytz.timezone(str(key)))  # one of a closed list

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from casreg.materializers import BUILTIN, ClassTable, MaterializerTable, load_object, materialize
@@ -60,7 +61,7 @@ NAMES: dict[str, Any] = {
         timedelta,
     )
 }
-NAMES |= {"timezone": timezone, "UTC": UTC, "np": np, "Color": Color, "Point": Point, "Run": Run}
+NAMES |= {"timezone": timezone, "UTC": UTC, "np": np, "pd": pd, "Color": Color, "Point": Point, "Run": Run}
 
 
 def classes() -> ClassTable:
@@ -73,7 +74,7 @@ def classes() -> ClassTable:
 
 def test_the_table_of_values_is_found() -> None:
     """The pattern that reads the page still fits it."""
-    assert len(ROWS) == 33
+    assert len(ROWS) == 38
 
 
 @pytest.mark.parametrize(("value", "text"), ROWS)

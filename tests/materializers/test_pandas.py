@@ -501,8 +501,8 @@ HOLIDAYS = pd.offsets.CustomBusinessDay(holidays=["2026-01-01"])
         (lambda: pd.Series(np.array([1], np.longdouble)), "astype"),
         (lambda: Mine({"a": [1]}), "Mine.*plain"),
         (lambda: with_attrs({"lock": object()}), "attrs"),
-        (lambda: pd.Series([1], name=pd.Timestamp("2026")), "Timestamp"),
-        (lambda: pd.Index([1, pd.Timestamp("2026")], dtype=object), "Timestamp"),
+        (lambda: pd.Series([1], name=pd.offsets.Hour(2)), "Hour"),
+        (lambda: pd.Index([1, pd.offsets.Hour(2)], dtype=object), "Hour"),
         (lambda: pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array([pa.array([bytes(16)], pa.uuid())]))), "extension"),
     ],
 )  # fmt: skip

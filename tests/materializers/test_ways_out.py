@@ -35,8 +35,7 @@ COMPILED: list[Any] = [
     types.SimpleNamespace(a=1),
     ValueError("x"),
     re.compile("x"),
-    pd.Timestamp(0),
-    pd.Categorical(["a"]),
+    pd.offsets.Hour(2),
     slice(1),
 ]
 
@@ -92,6 +91,16 @@ def test_a_view_of_a_dict_is_a_list(registry: Registry, wrap: Wrap, view: Any) -
     assert "`list(…)`" in said
     assert "pickle" not in said
     registry.save("x", wrap(list(view)))
+
+
+@pytest.mark.parametrize("values", [pd.Categorical(["a", "b"]), pd.array([1, None]), pd.array(["a"])])
+def test_an_array_of_pandas_is_a_series(registry: Registry, wrap: Wrap, values: Any) -> None:
+    """A column by itself: as a Series it comes back, and is what `.array` gives."""
+    assert "`pandas.Series(it)`" in refusal(registry, wrap(values))
+    registry.save("x", pd.Series(values))
+    found = registry.load("x").array
+    assert type(found) is type(values)
+    assert found.equals(values)
 
 
 def test_what_pickle_keeps_of_a_function_is_said(registry: Registry) -> None:

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from casreg.exceptions import MaterializationError
 from casreg.materializers.classes import dotted, kind_of
-from casreg.materializers.tree import arrays, containers, parts, records, scalars, sparse, times
+from casreg.materializers.tree import (
+    arrays,
+    containers,
+    pandas_values,
+    parts,
+    records,
+    scalars,
+    sparse,
+    times,
+)
 from casreg.materializers.tree.objects import native, objects, random_state, values
 
 if TYPE_CHECKING:
@@ -24,6 +33,7 @@ _ENCODERS: Final[dict[type, Callable[[Encoder, Any], JSON]]] = {
 
 _BY_NAME: Final[dict[str, Callable[[Encoder, Any], JSON]]] = {
     **sparse.BY_NAME,
+    **pandas_values.BY_NAME,
     **native.BY_NAME,
     **random_state.BY_NAME,
     "sklearn.utils._bunch.Bunch": values.encode_bunch,
@@ -36,6 +46,7 @@ _DECODERS: Final[dict[str, Callable[[Decoder, JSON], object]]] = {
     **records.DECODERS,
     **arrays.DECODERS,
     **sparse.DECODERS,
+    **pandas_values.DECODERS,
     **objects.DECODERS,
     **values.DECODERS,
     **native.DECODERS,

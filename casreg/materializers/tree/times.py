@@ -21,7 +21,7 @@ def encode_datetime(encoder: Encoder, value: Any) -> JSON:
     return {
         "$datetime": [
             value.replace(tzinfo=None, fold=0).isoformat(),
-            _encode_zone(encoder, value.tzinfo),
+            encode_zone(encoder, value.tzinfo),
             value.fold,
         ]
     }
@@ -34,7 +34,7 @@ def decode_datetime(decoder: Decoder, node: JSON) -> datetime:
         wall = datetime.fromisoformat(decoder.text(text))
     except ValueError:
         decoder.fail("a time in ISO 8601", text)
-    return wall.replace(tzinfo=_decode_zone(decoder, zone), fold=_fold(decoder, fold))
+    return wall.replace(tzinfo=decode_zone(decoder, zone), fold=_fold(decoder, fold))
 
 
 def encode_time(encoder: Encoder, value: Any) -> JSON:
@@ -42,7 +42,7 @@ def encode_time(encoder: Encoder, value: Any) -> JSON:
     return {
         "$time": [
             value.replace(tzinfo=None, fold=0).isoformat(),
-            _encode_zone(encoder, value.tzinfo),
+            encode_zone(encoder, value.tzinfo),
             value.fold,
         ]
     }
@@ -55,7 +55,7 @@ def decode_time(decoder: Decoder, node: JSON) -> time:
         wall = time.fromisoformat(decoder.text(text))
     except ValueError:
         decoder.fail("a time in ISO 8601", text)
-    return wall.replace(tzinfo=_decode_zone(decoder, zone), fold=_fold(decoder, fold))
+    return wall.replace(tzinfo=decode_zone(decoder, zone), fold=_fold(decoder, fold))
 
 
 def decode_date(decoder: Decoder, node: JSON) -> date:
@@ -88,7 +88,12 @@ def _fold(decoder: Decoder, node: JSON) -> int:
     return node
 
 
-def _encode_zone(encoder: Encoder, zone: tzinfo | None) -> JSON:  # noqa: RET503 - refuse() raises
+def encode_zone(encoder: Encoder, zone: tzinfo | None) -> JSON:  # noqa: RET503 - refuse() raises
+    """A zone by its offset or its name; None for none.
+
+    Raises:
+        NoMaterializerError: It is of a class whose zones have no name from which they come back.
+    """
     if zone is None:
         return None
     if zone is UTC:
@@ -105,7 +110,12 @@ def _encode_zone(encoder: Encoder, zone: tzinfo | None) -> JSON:  # noqa: RET503
     )
 
 
-def _decode_zone(decoder: Decoder, node: JSON) -> tzinfo | None:
+def decode_zone(decoder: Decoder, node: JSON) -> tzinfo | None:
+    """What `encode_zone` gives.
+
+    Raises:
+        MaterializationError: It never gives that, or the zone is not known on this machine.
+    """
     if node is None:
         return None
     if node == "UTC":
@@ -130,8 +140,8 @@ ENCODERS: Final[dict[type, Callable[[Encoder, Any], JSON]]] = {
     time: encode_time,
     date: lambda _, value: {"$date": value.isoformat()},
     timedelta: encode_timedelta,
-    timezone: lambda encoder, value: {"$zone": _encode_zone(encoder, value)},
-    ZoneInfo: lambda encoder, value: {"$zone": _encode_zone(encoder, value)},
+    timezone: lambda encoder, value: {"$zone": encode_zone(encoder, value)},
+    ZoneInfo: lambda encoder, value: {"$zone": encode_zone(encoder, value)},
 }
 
 DECODERS: Final[dict[str, Callable[[Decoder, JSON], object]]] = {
@@ -139,5 +149,5 @@ DECODERS: Final[dict[str, Callable[[Decoder, JSON], object]]] = {
     "$time": decode_time,
     "$date": decode_date,
     "$timedelta": decode_timedelta,
-    "$zone": _decode_zone,
+    "$zone": decode_zone,
 }
