@@ -456,3 +456,19 @@ def test_a_place_says_how_seldom_it_can_be_written() -> None:
     assert pace_for(Slow()) == replace(PACE, base=1.0)
     assert pace_for(Quick()) is PACE
     assert pace_for(MemoryBackend()) is PACE
+
+
+def test_what_is_missing_is_told_in_order_and_shortly() -> None:
+    """Tags by name; up to eight versions all, of more the last eight and how many there are besides."""
+    eight = [f"1.0.{n}" for n in range(8)]
+    with pytest.raises(ObjectNotFoundError, match=r"it has no tags$"):
+        history_of("1.0.0").select(parse_selector("prod"))
+    tagged = history_of("1.0.0").with_tag("b", ONE).with_tag("a", ONE)
+    with pytest.raises(ObjectNotFoundError, match=r"its tags are a, b$"):
+        tagged.select(parse_selector("prod"))
+    with pytest.raises(ObjectNotFoundError, match=f"there are {', '.join(eight)}$"):
+        history_of(*eight).select(parse_selector("9.0.0"))
+    with pytest.raises(
+        ObjectNotFoundError, match=f"there are {', '.join([*eight[1:], '1.0.8'])} and 1 more$"
+    ):
+        history_of(*eight, "1.0.8").select(parse_selector("9.0.0"))
