@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import secrets
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -115,6 +116,19 @@ def test_the_requests_of_small_things(proxy: FaultProxy, place: str, tmp_path: P
     # A new process has to see once that it may write there.
     assert len(requests_of(proxy, lambda: Registry(place).save("there", {"x": 2}))) <= 5
     assert len(requests_of(proxy, lambda: Registry(place).save("newer", {"x": 2}))) <= 6
+
+
+def test_a_large_save_is_one_upload_a_pack(proxy: FaultProxy, place: str) -> None:
+    """However large packs are: three for 70 MiB, and beside them the manifest, the ref twice, and the index."""
+    data = random.Random(1).randbytes(70 << 20)
+    registry = Registry(place, cache=False)
+    proxy.reset()
+    registry.save("large", data)
+    sizes = sorted((request.size for request in proxy.requests if request.method == "POST"), reverse=True)
+    assert sum(size > 1 << 20 for size in sizes) == 3
+    assert len(sizes) <= 3 + 5
+    assert len(data) < sum(sizes) < 1.02 * len(data)
+    assert registry.load("large") == data
 
 
 def at_request(number: int, fault: Fault) -> Callable[[Request], Fault | None]:
