@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+import tempfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from casreg.backends.local import LocalBackend
 from casreg.backends.memory import MemoryBackend
 from casreg.exceptions import ObjectNotFoundError, VersionConflictError, VersionProtectedError
 from casreg.refs import spill
 from casreg.registry import Registry
 from casreg.versions import Version, next_after, parse_version
-from registry.lab import noise
+from registry.lab import NoFlush, noise
+
+if TYPE_CHECKING:
+    from casreg.backends.base import Backend
 
 NAMES = st.sampled_from(["a", "b:c"])
 VERSIONS = st.sampled_from(["1.0.0", "1.0.1", "1.1.0", "2.0.0-rc.1", "2.0.0", "0.1.0"])
@@ -77,7 +83,7 @@ class Model(RuleBasedStateMachine):
         if spilling:
             self.patch.setattr(spill, "INLINE_LIMIT", 1_500)
             self.patch.setattr(spill, "_LEAST_ROOM", 700)
-        place = MemoryBackend()
+        place = self.place()
         self.handles = {
             "plain": Registry(place),
             "other": Registry(place),
@@ -85,6 +91,11 @@ class Model(RuleBasedStateMachine):
             "single": Registry(place, version_objects=False),
         }
         self.names: dict[str, Name] = {}
+        self.renamed = 0
+
+    def place(self) -> Backend:
+        """A new place."""
+        return MemoryBackend()
 
     def teardown(self) -> None:
         if hasattr(self, "patch"):
@@ -306,6 +317,91 @@ class Model(RuleBasedStateMachine):
         assert info["notes"] == known.living[meant].notes
         assert info["protected"] == known.living[meant].protected
 
+    @rule(
+        handle=st.sampled_from(["plain", "mutable"]), name=NAMES, version=VERSIONS, new=NAMES, number=VERSIONS
+    )
+    def copy(self, handle: str, name: str, version: str, new: str, number: str) -> None:
+        known, there = self.known(name), self.known(new)
+        chosen, landing = parse_version(version), parse_version(number)
+        registry = self.handles[handle]
+
+        def do() -> str:
+            return registry.copy(name, new, source_version=version, target_version=number)
+
+        if chosen not in known.living:
+            with pytest.raises(ObjectNotFoundError):
+                do()
+            return
+        living = known.living[chosen]
+        if there is known and landing == chosen:
+            assert do() == number
+        elif handle == "plain" and self._taken(there, landing, living.value):
+            with pytest.raises(VersionConflictError):
+                do()
+        elif there.guarded(landing, living.value, single=False):
+            with pytest.raises(VersionProtectedError):
+                do()
+        else:
+            before = there.living.get(landing)
+            same = before is not None and before.value == living.value
+            assert do() == number
+            self._saved(there, handle, landing, living.value, [])
+            kept = before.notes if before is not None and same else {}
+            there.living[landing].notes = {**kept, **living.notes}
+
+    @rule(name=NAMES)
+    def rename_there_and_back(self, name: str) -> None:
+        known = self.known(name)
+        registry = self.handles["plain"]
+        if not known.living:
+            with pytest.raises(ObjectNotFoundError):
+                registry.rename(name, "elsewhere")
+            return
+        self.renamed += 1
+        new = f"elsewhere:{self.renamed}"
+        numbers = [str(version) for version in sorted(known.living)]
+        assert registry.rename(name, new) == numbers
+        assert not registry.has_object(name)
+        assert list(registry.load([f"{new}@{number}" for number in numbers])) == [
+            known.living[version].value for version in sorted(known.living)
+        ]
+        assert registry.rename(new, name) == numbers
+        for version in known.living:  # what was deleted on the way there is in the history of the name
+            known.dead.setdefault(version, []).append(replace(known.living[version], protected=False))
+
+    @rule(handle=HANDLES, name=NAMES)
+    def open_a_file(self, handle: str, name: str) -> None:
+        known = self.known(name)
+        latest = known.latest()
+        if latest is None:
+            with pytest.raises(ObjectNotFoundError):
+                self.handles[handle].open(name)
+            return
+        (file,) = self.handles[handle].files(name)
+        with self.handles[handle].open(name) as stream:
+            data = stream.read()
+        assert len(data) == file["size"]
+        value = known.living[latest].value
+        if isinstance(value, bytes):
+            assert data == value
+
+    @rule()
+    def through_a_bundle(self) -> None:
+        living = {
+            f"{name}@{version}": one.value
+            for name, known in self.names.items()
+            for version, one in known.living.items()
+        }
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "all.casreg"
+            assert sorted(self.handles["plain"].export(path)) == sorted(living)
+            other = Registry(MemoryBackend())
+            assert sorted(other.import_(path)) == sorted(living)
+        assert {key: other.load(key) for key in living} == living
+        merged = Registry(MemoryBackend())
+        merged.update(self.handles["plain"])
+        assert merged.list_objects_and_versions() == other.list_objects_and_versions()
+
     @rule(handle=HANDLES, name=NAMES)
     def history(self, handle: str, name: str) -> None:
         known = self.known(name)
@@ -349,5 +445,20 @@ class Model(RuleBasedStateMachine):
             assert registry.list_versions(name) == [str(version) for version in sorted(known.living)]
 
 
+class LocalModel(Model):
+    """The same on a folder."""
+
+    def place(self) -> Backend:
+        self.folder = tempfile.TemporaryDirectory()
+        return LocalBackend(Path(self.folder.name) / "place", file_system=NoFlush())
+
+    def teardown(self) -> None:
+        super().teardown()
+        if hasattr(self, "folder"):
+            self.folder.cleanup()
+
+
 TestModel = Model.TestCase
 TestModel.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestLocalModel = LocalModel.TestCase
+TestLocalModel.settings = settings(max_examples=15, stateful_step_count=40, deadline=None)
