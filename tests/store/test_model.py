@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings, strategies as st
@@ -21,7 +23,12 @@ from casreg import (
     VersionConflictError,
     VersionProtectedError,
 )
+from casreg.backends.local import LocalBackend
 from casreg.versions import Version, next_after, parse_version
+from registry.lab import NoFlush
+
+if TYPE_CHECKING:
+    from casreg.backends.base import Backend
 
 # "again" is a second mount of the place of "a", "shown" a read-only one of the place of "b".
 LOCATIONS = st.sampled_from(["a", "b", "again"])
@@ -67,11 +74,16 @@ class Model(RuleBasedStateMachine):
 
     @initialize(default=st.sampled_from([None, "a", "b"]))
     def begin(self, default: str | None) -> None:
-        places = {place: MemoryBackend() for place in "ab"}
+        places = {place: self.place(place) for place in "ab"}
         self.store = Store(mounts={"a": Registry(places["a"]), "b": places["b"]}, default_location=default)
         self.store.add_mount("again", places["a"])
         self.store.add_mount("shown", places["b"], read_only=True)
         self.names: dict[tuple[str, str], Name] = {}
+
+    def place(self, name: str) -> Backend:
+        """A new place."""
+        del name
+        return MemoryBackend()
 
     def known(self, location: str, name: str) -> Name:
         return self.names.setdefault((PLACE[location], name), Name())
@@ -250,5 +262,22 @@ class Model(RuleBasedStateMachine):
                 assert self.store.info(f"{place}/{name}@{tag}")["version"] == str(version)
 
 
+class LocalModel(Model):
+    """The same on two folders."""
+
+    folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def place(self, name: str) -> Backend:
+        if self.folder is None:
+            self.folder = tempfile.TemporaryDirectory()
+        return LocalBackend(Path(self.folder.name) / name, file_system=NoFlush())
+
+    def teardown(self) -> None:
+        if self.folder is not None:
+            self.folder.cleanup()
+
+
 TestModel = Model.TestCase
 TestModel.settings = settings(max_examples=60, stateful_step_count=30)
+TestLocalModel = LocalModel.TestCase
+TestLocalModel.settings = settings(max_examples=15, stateful_step_count=30)
