@@ -94,14 +94,31 @@ class Index:
         self._packs: dict[tuple[str, int], PackRef] = {}
         self._may_merge: bool | None = None
 
-    def find(self, digests: Iterable[Digest]) -> Iterator[tuple[Digest, PackRef]]:
-        """Packs that are said to have these chunks. A chunk may be named more than once, or wrongly, or not."""
+    def files(self) -> list[tuple[str, int]]:
+        """Keys and sizes of the files that there are now; none if they cannot be listed."""
+        try:
+            return [(info.key, info.size) for info in self._backend.list(PREFIX)]
+        except StorageError as err:
+            log.debug("the index cannot be listed: %s", err)
+            return []
+
+    def find(
+        self, digests: Iterable[Digest], files: Sequence[tuple[str, int]] | None = None
+    ) -> Iterator[tuple[Digest, PackRef]]:
+        """Packs that are said to have these chunks. A chunk may be named more than once, or wrongly, or not.
+
+        Args:
+            digests: Of the chunks.
+            files: What `files` returned when the search began; by default it is asked. Whoever searches for chunks
+                of one object in many steps lists once: what others add meanwhile only goes unnoticed.
+        """
         wanted = sorted(digests)
         asked: set[str] = set()
         gone = bool(wanted)
         while gone and len(asked) < _MAX_ASKED:
             gone = False
-            for key in [key for key, _ in self._files() if key not in asked]:
+            listed, files = self.files() if files is None else files, None
+            for key in [key for key, _ in listed if key not in asked]:
                 asked.add(key)
                 try:
                     found = list(self._find_in(self._file(key), wanted))
@@ -120,13 +137,6 @@ class Index:
             log.warning(
                 "the chunk index could not be brought up to date, so that later saves may store more: %s", err
             )
-
-    def _files(self) -> list[tuple[str, int]]:
-        try:
-            return [(info.key, info.size) for info in self._backend.list(PREFIX)]
-        except StorageError as err:
-            log.debug("the index cannot be listed: %s", err)
-            return []
 
     def _file(self, key: str) -> _File:
         found = self._open.get(key)
@@ -187,7 +197,7 @@ class Index:
             for digest in digests
         }
         merged: list[str] = []
-        for key, size in sorted(self._files(), key=lambda item: item[1]):
+        for key, size in sorted(self.files(), key=lambda item: item[1]):
             if size > 2 * (len(entries) * ENTRY + len(refs) * PACK.size + HEADER.size) or size > _MAX_MERGED:
                 break
             if not self._can_delete():

@@ -127,6 +127,7 @@ class Duplicates:
         self._places: dict[Digest, Place] = {}
         self._used: dict[str, Table] = {}
         self._unreadable: set[str] = set()
+        self._listed: Sequence[tuple[str, int]] | None = None
 
     def find(self, digests: Sequence[Digest]) -> Mapping[Digest, Place]:
         """The places of those of `digests` that are known (see `casreg.ingest.packing.Known`)."""
@@ -136,7 +137,9 @@ class Duplicates:
         for pack in near or ():
             self._take(pack)
         rest = [digest for digest in digests if digest not in self._places]
-        for digest, pack in self._index.find(rest):
+        if rest and self._listed is None:
+            self._listed = self._index.files()  # once for the save, not for each of its steps
+        for digest, pack in self._index.find(rest, self._listed):
             if digest not in self._places:
                 self._take(pack)
         return {digest: self._places[digest] for digest in digests if digest in self._places}
