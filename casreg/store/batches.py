@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from casreg.exceptions import InvalidArgumentError
-from casreg.registry import Registry
 from casreg.registry.arguments import objects, per_item, tags_per_item
 from casreg.registry.batch import Asked, BatchResult, Done, asked, at_once, in_turn
 
@@ -27,8 +25,6 @@ def save(
         InvalidArgumentError: There are more or fewer objects, versions, … than keys.
     """
     options = dict(options)
-    # An option that there is not is one mistake, not one for each item.
-    inspect.signature(Registry.save).bind(None, "", None, **options)
     items, count = asked(keys, version), len(keys)
     given = objects(objs, count)
     metadata = per_item(options.pop("metadata", None), count, "metadata")
@@ -53,7 +49,7 @@ def load(router: Router, keys: Sequence[str], version: Any, options: dict[str, A
     Raises:
         InvalidArgumentError: There are more or fewer versions than keys; `into` was given.
     """
-    inspect.signature(Registry.load).bind(None, "", **options)
+    options = dict(options)
     if options.pop("into", None) is not None:
         raise InvalidArgumentError("into= takes one object; load them one by one")
 

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from casreg.materializers.table import MaterializerLike
     from casreg.progress import ProgressCallback
     from casreg.registry.batch import BatchResult
+    from casreg.repository.conflicts import OnConflict
     from casreg.store.mounts import Mount, Place
+    from casreg.versions import Bump
 
 
 class Store(MutableMapping[str, Any]):
@@ -162,7 +164,23 @@ class Store(MutableMapping[str, Any]):
     # ------------------------------------------------------------------------------------------ objects
 
     @overload
-    def save(self, key: str, obj: object, *, version: str | None = None, **options: Any) -> str: ...
+    def save(
+        self,
+        key: str,
+        obj: object,
+        *,
+        version: str | None = None,
+        materializer: MaterializerLike | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        notes: Mapping[str, Any] | None = None,
+        tags: Iterable[str] = (),
+        bump: Bump = "patch",
+        on_conflict: OnConflict | None = None,
+        if_changed: bool = False,
+        trusted: Iterable[str] = (),
+        allow_pickle: bool | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> str: ...
     @overload
     def save(
         self,
@@ -170,7 +188,16 @@ class Store(MutableMapping[str, Any]):
         obj: list[Any] | tuple[Any, ...],
         *,
         version: str | Sequence[str | None] | None = None,
-        **options: Any,
+        materializer: MaterializerLike | None = None,
+        metadata: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
+        notes: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
+        tags: Iterable[str] | Sequence[Iterable[str]] = (),
+        bump: Bump = "patch",
+        on_conflict: OnConflict | None = None,
+        if_changed: bool = False,
+        trusted: Iterable[str] = (),
+        allow_pickle: bool | None = None,
+        progress: ProgressCallback | None = None,
     ) -> BatchResult[str]: ...
     def save(
         self,
@@ -178,7 +205,16 @@ class Store(MutableMapping[str, Any]):
         obj: Any,
         *,
         version: str | Sequence[str | None] | None = None,
-        **options: Any,
+        materializer: MaterializerLike | None = None,
+        metadata: Any = None,
+        notes: Any = None,
+        tags: Iterable[Any] = (),
+        bump: Bump = "patch",
+        on_conflict: OnConflict | None = None,
+        if_changed: bool = False,
+        trusted: Iterable[str] = (),
+        allow_pickle: bool | None = None,
+        progress: ProgressCallback | None = None,
     ) -> str | BatchResult[str]:
         """Save `obj` as a version of `location/name`. When this returns, the version exists and is durable.
 
@@ -189,7 +225,16 @@ class Store(MutableMapping[str, Any]):
             key: `location/name`, or `location/name@version`; or a list of them.
             obj: What to save; or a list.
             version: The version; by default the next one.
-            **options: As those of `Registry.save`: `metadata`, `tags`, `materializer`, `on_conflict`, …
+            materializer: What turns the object into files. This and all below as for `Registry.save`.
+            metadata: JSON values that become part of the version; of a list also one for each.
+            notes: JSON values that `annotate` may change later; of a list also some for each.
+            tags: Tags that move to this version, in the same commit; of a list also a list of lists.
+            bump: Which part of the latest version the next one raises.
+            on_conflict: What to do if the version exists with other content.
+            if_changed: Make no version if the latest one has the same content and metadata.
+            trusted: As for the Registry, for this call.
+            allow_pickle: As for the Registry, for this call.
+            progress: As for the Registry, for this call.
 
         Returns:
             The version. Of a list the `BatchResult`, whose items carry the errors below.
@@ -200,22 +245,59 @@ class Store(MutableMapping[str, Any]):
             ReadOnlyError: The mount is read-only.
             CasregError: What `Registry.save` raises.
         """
+        options: dict[str, Any] = {
+            "materializer": materializer,
+            "metadata": metadata,
+            "notes": notes,
+            "tags": tags,
+            "bump": bump,
+            "on_conflict": on_conflict,
+            "if_changed": if_changed,
+            "trusted": trusted,
+            "allow_pickle": allow_pickle,
+            "progress": progress,
+        }
         if isinstance(key, list | tuple):
             return batches.save(self._router, key, obj, version, options)
         registry, to = self._router.to_change(key, "save", version)  # type: ignore[arg-type]  # see the overloads
         return registry.save(to.name, obj, version=to.version, **options)
 
     @overload
-    def load(self, key: str, version: str | None = None, **options: Any) -> Any: ...
+    def load(
+        self,
+        key: str,
+        version: str | None = None,
+        *,
+        into: object | None = None,
+        as_: type | None = None,
+        materializer: MaterializerLike | None = None,
+        trusted: Iterable[str] = (),
+        allow_pickle: bool | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> Any: ...
     @overload
     def load(
         self,
         key: list[str] | tuple[str, ...],
         version: str | Sequence[str | None] | None = None,
-        **options: Any,
+        *,
+        as_: type | None = None,
+        materializer: MaterializerLike | None = None,
+        trusted: Iterable[str] = (),
+        allow_pickle: bool | None = None,
+        progress: ProgressCallback | None = None,
     ) -> BatchResult[Any]: ...
     def load(
-        self, key: str | Sequence[str], version: str | Sequence[str | None] | None = None, **options: Any
+        self,
+        key: str | Sequence[str],
+        version: str | Sequence[str | None] | None = None,
+        *,
+        into: object | None = None,
+        as_: type | None = None,
+        materializer: MaterializerLike | None = None,
+        trusted: Iterable[str] = (),
+        allow_pickle: bool | None = None,
+        progress: ProgressCallback | None = None,
     ) -> Any:
         """Load a version, from the location in the key, or from the one mount that has it.
 
@@ -224,7 +306,12 @@ class Store(MutableMapping[str, Any]):
         Args:
             key: `location/name` or `name`; each may have `@version` behind it. Or a list of them.
             version: A version, `"latest"`, a tag or a range; by default the latest.
-            **options: As those of `Registry.load`: `into`, `as_`, `trusted`, …
+            into: What shall hold the object. This and all below as for `Registry.load`; this one for one key only.
+            as_: The class of the result, where the value needs one that is not registered.
+            materializer: What turns the files into the object; by default what the version names.
+            trusted: As for the Registry, for this call.
+            allow_pickle: As for the Registry, for this call.
+            progress: As for the Registry, for this call.
 
         Returns:
             The object. Of a list the `BatchResult`, whose items carry the errors below.
@@ -236,6 +323,14 @@ class Store(MutableMapping[str, Any]):
             StoreLocationNotFound, StoreKeyFormatError: No mount has the location; it is no key.
             CasregError: What `Registry.load` raises.
         """
+        options: dict[str, Any] = {
+            "into": into,
+            "as_": as_,
+            "materializer": materializer,
+            "trusted": trusted,
+            "allow_pickle": allow_pickle,
+            "progress": progress,
+        }
         if isinstance(key, list | tuple):
             return batches.load(self._router, key, version, options)
         mount, to = self._router.to_read(key, version)  # type: ignore[arg-type]  # see the overloads

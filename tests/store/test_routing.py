@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import logging
 from collections.abc import MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_overloads
 
 import pytest
 
@@ -306,13 +308,56 @@ def test_lists_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgumentError):
         store.save(["a/x", "a/y"], [1, 2], metadata=[{}])
     with pytest.raises(TypeError, match="metdata"):
-        store.save(["a/x"], [1], metdata={})
+        store.save(["a/x"], [1], metdata={})  # type: ignore[call-overload]  # that is the test
     with pytest.raises(TypeError, match="metdata"):
-        store.save("a/x", 1, metdata={})
+        store.save("a/x", 1, metdata={})  # type: ignore[call-overload]  # that is the test
     with pytest.raises(InvalidArgumentError, match="into="):
-        store.load(["a/x"], into=tmp_path)
+        store.load(["a/x"], into=tmp_path)  # type: ignore[call-overload]  # that is the test
     assert list(store) == []
     assert list(store.save([], [])) == []
+
+
+@pytest.mark.parametrize("name", ["save", "load"])
+def test_a_store_takes_what_its_registries_take(name: str) -> None:
+    """Each option by its name, with the same type and default, in every form: typos are seen by tools too."""
+    mine, theirs = getattr(Store, name), getattr(Registry, name)
+    forms = zip([mine, *get_overloads(mine)], [theirs, *get_overloads(theirs)], strict=True)
+    for one, other in forms:
+        (_, key, *options), (_, _, *wanted) = (
+            inspect.signature(form).parameters.values() for form in (one, other)
+        )
+        assert key.name == "key"
+        assert options == wanted
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["one", "list"])
+def test_every_option_reaches_the_registry(many: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it was given, for one key and for lists."""
+    given: list[dict[str, Any]] = []
+    key: Any = ["a/x"] if many else "a/x"
+
+    def taken(_: Registry, *__: object, **options: Any) -> object:
+        given.append(options)
+        raise InvalidArgumentError("enough")
+
+    store = Store(mounts={"a": holding(x=1)})
+    asked: dict[str, dict[str, Any]] = {}
+    for name, skipped in (("save", {"version", "metadata", "notes", "tags"}), ("load", {"into"})):
+        parameters = inspect.signature(getattr(Registry, name)).parameters.values()
+        asked[name] = {
+            one.name: object()
+            for one in parameters
+            if one.kind is one.KEYWORD_ONLY and one.name not in skipped
+        }
+        monkeypatch.setattr(Registry, name, taken)
+    for call in (
+        lambda: store.save(key, [1] if many else 1, **asked["save"]),
+        lambda: store.load(key, **asked["load"]),
+    ):
+        with contextlib.suppress(InvalidArgumentError):
+            call()
+    for options, name in zip(given, ("save", "load"), strict=True):
+        assert asked[name].items() <= options.items()
 
 
 def test_a_path_lives_as_long_as_the_store(tmp_path: Path) -> None:
