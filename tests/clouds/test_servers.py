@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.clouds
 
+ROOT = Path(__file__).parents[2]
 UPLOAD = "/upload/storage/v1/b/proxy/o?uploadType=media&name="
 
 
@@ -147,3 +152,31 @@ def test_the_plan_chooses_the_request(proxy: proxies.FaultProxy) -> None:
     proxy.reset(lambda request: proxies.refusal(429) if request.number == 2 else None)
     statuses = [ask(proxy.endpoint, "GET", "/storage/v1/b/proxy")[0] for _ in range(3)]
     assert statuses == [200, 429, 200]
+
+
+def test_the_script_starts_both_and_stops_them(tmp_path: Path) -> None:
+    """What it prints can be exported; when they are down nothing is left, and a second `down` is fine."""
+
+    def script(what: str) -> str:
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "scripts" / "servers.py"), what],
+            env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+        return done.stdout
+
+    try:
+        printed = script("up")
+        assert script("up") == printed
+        endpoint = printed.partition("STORAGE_EMULATOR_HOST=http://")[2].split()[0]
+        assert ask(endpoint, "GET", "/_internal/healthcheck")[0] == 200
+        assert f"AWS_ACCESS_KEY_ID={servers.ACCESS_KEY}" in printed
+    finally:
+        script("down")
+    assert list(tmp_path.iterdir()) == []
+    script("down")
+    with pytest.raises(OSError):
+        ask(endpoint, "GET", "/")
