@@ -422,7 +422,8 @@ def test_24_metadata_are_the_same_on_every_backend(tmp_path: Path, kind: str) ->
     registry = Registry(place)
     registry.save("model", 1, metadata={"n": np.int64(3), "score": np.float64(0.5), "deep": {"on": True}})
     assert registry.info("model")["metadata"] == {"n": 3, "score": 0.5, "deep": {"on": True}}
-    for bad in ({1: "x"}, {"a": {1, 2}}, {"a": float("nan")}, {"a": 2**60}, {"a": object()}):
+    refused: tuple[Any, ...] = ({1: "x"}, {"a": {1, 2}}, {"a": float("nan")}, {"a": 2**60}, {"a": object()})
+    for bad in refused:
         with pytest.raises(InvalidMetadataError):
             registry.save("model", 2, metadata=bad)
     assert registry.list_versions("model") == ["1.0.0"]
