@@ -104,9 +104,7 @@ class Refs:
     I/O.
     """
 
-    def __init__(
-        self, backend: Backend, *, pace: Pace | None = None, copies: Readable | None = None
-    ) -> None:
+    def __init__(self, backend: Backend, *, pace: Pace | None = None, copies: Readable | None = None) -> None:
         self._backend = backend
         self._pace = pace_for(backend) if pace is None else pace
         # Segments may come from copies: a ref that was read names them, and if it moved on since, its swap fails.

@@ -24,7 +24,7 @@ from casreg.testing.materializer_folders import MemoryInFolder, stored
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.conftest import FreshPython
+    from conftest import FreshPython
 
 BERLIN = ZoneInfo("Europe/Berlin")
 UNITS = ("s", "ms", "us", "ns")
