@@ -6,6 +6,9 @@ from hypothesis import given, strategies as st
 from casreg.digest import Digest, digest_of
 from casreg.exceptions import InvalidNameError
 from casreg.keys import (
+    HEAD,
+    INDEX,
+    MARKER,
     DataKey,
     hook_of,
     is_data_key,
@@ -29,6 +32,7 @@ def test_the_layout_is_frozen() -> None:
     assert segment_key(DIGEST) == f"segments/af/{HEX}"
     assert hook_of(DIGEST) == "af1349b9f5f9a1a6"
     assert pack_key("0123456789abcdef", DIGEST) == f"packs/af/0123456789abcdef-{HEX}"
+    assert (MARKER, HEAD, INDEX) == ("casreg.json", "gc/head", "index/")
 
 
 @given(digests, digests)

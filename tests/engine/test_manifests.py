@@ -399,6 +399,39 @@ def test_a_segment_of_other_bytes() -> None:
         decode_placement_segment(later, digest_of(later))
 
 
+LATER = [2, 9, 10, 908_172_635, 400_000_000, 999_999_999]
+"""Numbers of formats to come, up to the longest."""
+
+
+@pytest.mark.parametrize("number", LATER)
+def test_the_first_line_says_any_later_format(number: int) -> None:
+    """Whatever a later casreg writes behind its number is no damage: it asks for an upgrade."""
+    segment = b"casreg-segment %d placement %s\n?\n" % (number, b"0123456789abcdef" * 2)
+    with pytest.raises(UnsupportedFormatError, match=f"is of format {number}, "):
+        decode_placement_segment(segment, digest_of(segment))
+    manifest = b"casreg-manifest %d %s\n?" % (number, b"0123456789abcdef" * 2)
+    with pytest.raises(UnsupportedFormatError, match=f"is of format {number}, "):
+        decode_manifest(manifest, digest_of(manifest), no_segment)
+
+
+@pytest.mark.parametrize("number", [b"", b"0", b"01", b"1000000000", b"a", b"-1", b"]"])
+def test_the_first_line_says_no_format(number: bytes) -> None:
+    """A number of a format has one to nine digits and no leading zero; all else is damage."""
+    segment = b"casreg-segment " + number + b" placement " + b"0" * 32 + b"\n" + GOOD + b"\n"
+    with pytest.raises(CorruptError, match="is damaged"):
+        decode_placement_segment(segment, digest_of(segment))
+    manifest = b"casreg-manifest " + number + b" " + b"0" * 32 + b"\n{}\n{}\n{}\n"
+    with pytest.raises(CorruptError, match="is damaged"):
+        decode_manifest(manifest, digest_of(manifest), no_segment)
+
+
+def test_the_name_of_a_pack_has_any_hexadecimal_characters() -> None:
+    """In its hook and in its digest."""
+    pack = PackRef("0123456789abcdef-" + "0123456789abcdef" * 4, *PACK[1:])
+    line = Placement((pack,), {"data": (Run(0, 32, 108, 0, 2),)})
+    assert read(encode_content(CONTENT), encode_placement(line)).placement.packs == (pack,)
+
+
 def test_a_word_in_a_pointer_stops_a_reader() -> None:
     """Before the segment is read."""
     pointer = {**load(placement_pointer(A, 1, 1)), "requires": ["sparse", "dense"]}
