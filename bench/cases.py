@@ -60,9 +60,9 @@ QUICK = Sizes(
     data.TreeSize(files=200, folders=10, changed=5),
     dicts=20,
     versions=40,
-    chunks=2_000,
-    names=50,
-    processes=3,
+    chunks=1_000,
+    names=20,
+    processes=1,
     memory_file=32 << 20,
     touched=0,
 )

@@ -6,6 +6,7 @@ import io
 import logging
 import pickle
 import traceback
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ from casreg.backends.local import LocalBackend
 from casreg.backends.memory import MemoryBackend
 from casreg.cache import Cache
 from casreg.exceptions import CasregError, InvalidArgumentError, StorageUnavailableError
+from casreg.refs import pace
 from casreg.registry import Registry
 from casreg.store import Mount, Store
 from casreg.testing import Fault, FaultBackend, FaultKind
@@ -184,8 +186,11 @@ def test_a_registry_pickles_without_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", ["get", "create", "swap", "list", "delete"])
-def test_a_storage_that_fails_keeps_it(method: str, log: io.StringIO, tmp_path: Path) -> None:
+def test_a_storage_that_fails_keeps_it(
+    method: str, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever request fails, in a registry and in a store."""
+    monkeypatch.setattr(pace, "PACE", replace(pace.PACE, sleep=lambda _: None))
     backend = SecretBackend(SECRET)
     Registry(backend).save("a:b", noise(300_000))
     faults = [Fault(1, FaultKind.BEFORE, methods=frozenset({method}), times=10**6)]

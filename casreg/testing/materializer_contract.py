@@ -9,6 +9,7 @@ class TestMyMaterializer(MaterializerContract):
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import json
@@ -16,6 +17,7 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -112,19 +114,9 @@ class MaterializerContract:
             loaded = self._load(folder, into=self.into(tmp_path / str(at)))
             assert self.equal(example, loaded), f"{example!r:.200} came back as {loaded!r:.200}"
 
-    def test_a_new_process_loads_it(self, tmp_path: Path) -> None:
+    def test_a_new_process_loads_it(self) -> None:
         """A process that has only the same arguments and registrations gets the same value."""
-        question = [
-            {
-                "files": {path: data.hex() for path, data in folder.files.items()},
-                "params": folder.params,
-                "executable": sorted(folder.executable),
-                "empty": folder.empty_folders,
-                "into": None if self.into(tmp_path) is None else str(self.into(tmp_path / str(at))),
-            }
-            for at, (_, folder) in enumerate(self._saved())
-        ]
-        assert self._ask(json.dumps(question), 0) == [True] * len(question)
+        assert _answer_of_loader(type(self))["right"] == [True] * len(list(self.examples()))
 
     def test_same_value_same_bytes(self) -> None:
         """Saving twice, and saving in processes with other hash seeds, gives the same files and parameters."""
@@ -132,8 +124,8 @@ class MaterializerContract:
             pytest.skip("this materializer cannot promise the same bytes")
         first = self.digests()
         assert self.digests() == first
-        assert self._ask("digests", 1) == first
-        assert self._ask("digests", 2) == first
+        assert _answer_of_loader(type(self))["digests"] == first
+        assert self._ask([], hash_seed=2)["digests"] == first
 
     def test_a_loaded_value_gives_the_same_bytes(self, tmp_path: Path) -> None:
         """What was loaded is saved again as the same files and parameters: versions of it are stored once."""
@@ -155,16 +147,7 @@ class MaterializerContract:
     def test_importing_it_imports_nothing_heavy(self) -> None:
         """Its module is imported without the libraries that it works for."""
         module = type(self._made()).__module__
-        code = f"import sys, {module}; print([name for name in {HEAVY} if name in sys.modules])"
-        done = subprocess.run(  # noqa: S603 - our own interpreter
-            [sys.executable, "-c", code],
-            check=False,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.strip() == "[]"
+        assert _heavy_imports_of(module) == "[]"
 
     def test_it_writes_only_into_its_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Neither saving nor loading leaves anything in the current folder."""
@@ -195,28 +178,42 @@ class MaterializerContract:
             found.append([*parts, json.dumps(folder.params, sort_keys=True)])
         return found
 
-    def answer(self, question: str) -> list[Any]:
-        """What a child process finds, in answer to its parent."""
-        if question == "digests":
-            return self.digests()
+    def answer(self, question: str) -> dict[str, Any]:
+        """What a child process finds: whether what its parent saved loads right, and its own digests."""
         given: list[dict[str, Any]] = json.loads(question)
-        answers = []
-        for example, one in zip(self.examples(), given, strict=True):
-            files = {path: bytes.fromhex(data) for path, data in one["files"].items()}
-            into = None if one["into"] is None else Path(one["into"])
-            folder = MemoryInFolder(
-                files,
-                one["params"],
-                executable=one["executable"],
-                empty_folders=one["empty"],
-                allow_pickle=self.allow_pickle,
-                trusted=self.trusted,
-                classes=self.classes(),
-                table=self.table(),
-                into=into,
-            )
-            answers.append(self.equal(example, load_object(self._made(), folder)))
-        return answers
+        # Loaded before anything is saved here: saving might import or register what loading needs.
+        loaded = [self._load_given(one) for one in given]
+        digests = self.digests()
+        # Only now are the values used, which may change them.
+        pairs = zip(self.examples() if given else (), loaded, strict=True)
+        return {"digests": digests, "right": [self.equal(*pair) for pair in pairs]}
+
+    def _load_given(self, one: dict[str, Any]) -> object:
+        folder = MemoryInFolder(
+            {path: bytes.fromhex(data) for path, data in one["files"].items()},
+            one["params"],
+            executable=one["executable"],
+            empty_folders=one["empty"],
+            allow_pickle=self.allow_pickle,
+            trusted=self.trusted,
+            classes=self.classes(),
+            table=self.table(),
+            into=None if one["into"] is None else Path(one["into"]),
+        )
+        return load_object(self._made(), folder)
+
+    def _to_load(self, folder: Path) -> list[dict[str, Any]]:
+        """What a child needs to load each example."""
+        return [
+            {
+                "files": {path: data.hex() for path, data in saved.files.items()},
+                "params": saved.params,
+                "executable": sorted(saved.executable),
+                "empty": saved.empty_folders,
+                "into": None if (into := self.into(folder / str(at))) is None else str(into),
+            }
+            for at, (_, saved) in enumerate(self._saved())
+        ]
 
     def _made(self) -> Materializer:
         return materializer_from(self.materializer)
@@ -250,19 +247,45 @@ class MaterializerContract:
             into=into,
         )
 
-    def _ask(self, question: str, hash_seed: int) -> list[Any]:
+    def _ask(self, to_load: list[dict[str, Any]], hash_seed: int) -> dict[str, Any]:
         """Let a new process with another hash seed answer."""
-        done = subprocess.run(  # noqa: S603 - our own interpreter
-            [sys.executable, "-c", _CHILD, inspect.getfile(type(self)), type(self).__name__],
-            input=question,
-            check=False,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": os.pathsep.join(sys.path)},
+        said = _new_process(
+            _CHILD,
+            inspect.getfile(type(self)),
+            type(self).__name__,
+            given=json.dumps(to_load),
+            PYTHONHASHSEED=str(hash_seed),
         )
-        assert done.returncode == 0, done.stderr
-        answer: list[Any] = json.loads(done.stdout)
+        answer: dict[str, Any] = json.loads(said)
         return answer
+
+
+@functools.cache
+def _answer_of_loader(contract: type[MaterializerContract]) -> dict[str, Any]:
+    """What one child finds that loads, then saves: two promises need it, and its imports may take seconds."""
+    asking = contract()
+    with tempfile.TemporaryDirectory() as folder:
+        return asking._ask(asking._to_load(Path(folder)), hash_seed=1)  # noqa: SLF001 - of this module
+
+
+@functools.cache
+def _heavy_imports_of(module: str) -> str:
+    code = f"import sys, {module}; print([name for name in {HEAVY} if name in sys.modules])"
+    return _new_process(code).strip()
+
+
+def _new_process(code: str, *arguments: str, given: str = "", **environment: str) -> str:
+    """What a new interpreter prints that runs `code`."""
+    done = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", code, *arguments],
+        input=given,
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def damaged(files: dict[str, bytes], times: int, seed: int) -> Iterator[dict[str, bytes]]:

@@ -223,7 +223,10 @@ MOMENTS = [
     ("create", MANIFESTS, True),
     ("create", MANIFESTS, False),
     ("get", "refs/", False),
-    ("create", "refs/", False),
+]
+NAMED_MOMENTS = [
+    *((*moment, name) for moment in MOMENTS for name in ("thing", "other")),
+    ("create", "refs/", False, "other"),  # the ref of `thing` is there already
 ]
 
 
@@ -243,8 +246,7 @@ def test_packs_that_are_condemned_before_the_commit(
     assert Registry(place).load(name) == DATA
 
 
-@pytest.mark.parametrize("name", ["thing", "other"])
-@pytest.mark.parametrize(("method", "prefix", "before"), MOMENTS)
+@pytest.mark.parametrize(("method", "prefix", "before", "name"), NAMED_MOMENTS)
 def test_packs_that_are_collected_while_a_save_runs(
     method: str, prefix: str, before: bool, name: str
 ) -> None:
@@ -257,8 +259,7 @@ def test_packs_that_are_collected_while_a_save_runs(
     hook = Hook(place, method, prefix, lambda _: deleted.extend(Collector(place).collect(old)), before=before)
     saver = Registry(hook)
     saver.save(name, DATA)
-    if hook.do is not None:
-        pytest.skip("this save makes no such call")
+    assert hook.do is None
     assert not used_by(place, name) & set(deleted)
     assert Registry(place).load(name) == DATA
     check(place)

@@ -35,7 +35,7 @@ from casreg.materializers import (
 )
 from casreg.materializers.python_json import PythonJson
 from casreg.materializers.python_pickle import PythonPickle
-from casreg.testing.materializer_contract import MaterializerContract
+from casreg.testing.materializer_contract import MaterializerContract, damaged
 from casreg.testing.materializer_folders import MemoryInFolder, stored
 from materializers.thing import Thing, ThingMaterializer
 
@@ -121,7 +121,14 @@ class TestPickle(MaterializerContract):
         return [{1, 2}, [np.arange(3).tolist(), len], "x" * 1000]
 
     def test_damaged_files_give_errors_of_casreg(self, tmp_path: Path) -> None:
-        """A damaged pickle may do anything: the promise is only that nobody loads one unasked."""
+        """A damaged pickle may do anything: the promise is that nobody loads one unasked, damaged or not."""
+        del tmp_path
+        for at, (_, folder) in enumerate(self._saved()):
+            folder.allow_pickle = False
+            for files in (folder.files, *damaged(folder.files, self.damages, seed=at)):
+                folder.files = files
+                with pytest.raises(UntrustedError, match="allow_pickle=True"):
+                    load_object(self._made(), folder)
 
 
 @pytest.fixture
