@@ -3,7 +3,7 @@ from __future__ import annotations
 import pickle
 import re
 from itertools import pairwise, product
-from string import ascii_letters
+from string import ascii_letters, digits
 from typing import TYPE_CHECKING, get_args
 
 import pytest
@@ -494,6 +494,32 @@ def test_versions_and_ranges_are_values() -> None:
     assert type(parse_version("1.0.0-rc.1").pre) is tuple
     assert len({parse_version("1.0.0-rc.1"), parse_version("v1.0.0-rc.1")}) == 1
     assert len({parse_range(">=1,<2"), parse_range(">=1,<2")}) == 1
+
+
+@pytest.mark.parametrize("character", [*ascii_letters, *digits, "-"])
+def test_an_identifier_holds_each_letter_and_digit_anywhere(character: str) -> None:
+    """SemVer's alphabet, first, in the middle and last, in identifiers with a letter and in numbers."""
+    words = [f"{character}a", f"a{character}a", f"a{character}", f"0{character}a"]
+    if character.isdigit():
+        words += [f"1{character}", f"1{character}1"]
+    for word in words:
+        assert parse_version(f"1.0.0-{word}").pre == (word,)
+        assert parse_version(f"1.0.0-{word}.{word}").pre == (word, word)
+
+
+@pytest.mark.parametrize("character", [*ascii_letters, *digits])
+def test_a_number_and_a_tag_hold_each_character_of_their_alphabets(character: str) -> None:
+    """A letter or digit may stand inside a tag and end it, and a digit anywhere behind the first of a number."""
+    for tag in (f"x{character}", f"x{character}x"):
+        assert parse_selector(check_tag(tag)) == Tag(tag)
+    if character.isdigit():
+        assert parse_version(f"1{character}.2{character}3.4{character}5").numbers == (
+            int(f"1{character}"),
+            int(f"2{character}3"),
+            int(f"4{character}5"),
+        )
+        with pytest.raises(InvalidVersionError, match="does not look like a version"):
+            check_tag(f"v{character}x")
 
 
 def test_a_tag_may_begin_with_any_letter() -> None:
