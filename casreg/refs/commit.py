@@ -241,7 +241,21 @@ class Refs:
                 # The first time what was just read back serves at once: one other writer was a little faster.
                 pace.wait(number - 1, now - sent)
                 held = self.read(name)
+                self._check_not_lost(name, draft.held, held)
             number += 1
+
+    def _check_not_lost(self, name: str, before: Held, now: Held | None) -> None:
+        """See that a ref which said something has not gone: to begin it anew would hide that versions are lost.
+
+        Raises:
+            CorruptError: It has gone. Nothing ever deletes a ref.
+        """
+        said = before.history.ref
+        if now is None and (said.records or said.older):
+            raise CorruptError(
+                f"{ref_key(name)} in {self._backend.location} was there a moment ago and has gone; nothing was "
+                "committed. Restore it from another copy before anybody saves under this name"
+            )
 
     def _settled(self, name: str, held: Held | None, step: Callable[[Held | None], T]) -> T:
         """`step(held)`, again with the ref as it is now if a segment of `held` is no longer there."""

@@ -25,6 +25,7 @@ from casreg.keys import ref_key
 from casreg.refs import spill
 from casreg.refs.commit import Refs
 from casreg.refs.pace import PACE
+from casreg.registry import Registry
 from casreg.testing.faults import Fault, FaultBackend, FaultKind, until_clean
 from refs.lab import LATER, NAME, FakeTime, Recording, delete, entry_of, save, v, versions_of
 
@@ -446,7 +447,7 @@ def test_a_timeout_of_the_system_is_doubt_as_well() -> None:
 
 
 def test_a_ref_that_vanished_is_a_conflict() -> None:
-    """A ref that somebody removed is made again; a late swap finds nothing to replace."""
+    """An empty ref that is gone before its first version is made again, also where the storage says 404 for it."""
 
     class Vanishes(Recording):
         def swap(self, key: str, data: Buffer, expected: Token) -> Token:
@@ -458,7 +459,6 @@ def test_a_ref_that_vanished_is_a_conflict() -> None:
                 raise NotFound("404") from None
 
     backend = Vanishes(MemoryBackend())
-    save(Refs(backend.inner))
     assert save(Refs(backend, pace=FakeTime().pace()))[0] == "1.0.0"
 
 
@@ -484,3 +484,29 @@ def test_deleting_twice_by_a_lost_answer_is_one_deletion() -> None:
     record = done.history.record(v("1.0.0"))
     assert record is not None
     assert [tombstone.deleted for tombstone in record.dead] == [LATER]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_ref_that_is_lost_meanwhile_is_not_begun_anew(known: bool) -> None:
+    """A storage that loses a ref with versions under a writer is damage; an empty one had nothing to lose."""
+
+    class Losing(MemoryBackend):
+        lost = False
+
+        def swap(self, key: str, data: Buffer, expected: Token) -> Token:
+            if not self.lost:
+                self.lost = True
+                self.delete([key])
+            return super().swap(key, data, expected)
+
+    place = Losing()
+    if known:
+        place.lost = True
+        Registry(place).save("my:model", 1)
+        place.lost = False
+        with pytest.raises(CorruptError, match=r"refs/my_model .* has gone"):
+            Registry(place).save("my:model", 2)
+        assert list(place.list("refs/")) == []
+    else:
+        Registry(place).save("my:model", 2)
+        assert Registry(place).list_versions("my:model") == ["1.0.0"]
