@@ -50,6 +50,13 @@ def test_a_storage_says_how_long_it_needs(make: Callable[[Backend], Backend]) ->
     assert pace_for(make(GCSBackend("gs://bucket?endpoint=localhost:4443"))) is PACE
 
 
+def test_what_a_writer_bears_before_it_gives_up() -> None:
+    """The waits that the protocol names, from 20 ms to 5 s, and the patience that `Pace` documents: a minute."""
+    pace = Pace()
+    assert (pace.base, pace.cap, pace.budget) == (0.02, 5.0, 60.0)
+    assert (pace.least_attempts, pace.sends, pace.reads) == (10, 8, 10)
+
+
 def test_writers_wait_as_long_as_the_storage_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refs that nobody told a pace take that of their place."""
     bounds: list[float] = []
