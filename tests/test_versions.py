@@ -556,6 +556,13 @@ def test_the_message_about_a_version_ends_with_a_reason_where_one_is_known(text:
     assert str(caught.value) == f"{text!r} is not a version: {rule}{reason}"
 
 
+@pytest.mark.parametrize("text", ["9x", "0_1", "1.2.3.4", "v9_", "V0!", "5\n"])
+def test_what_begins_as_a_version_is_refused_as_one(text: str) -> None:
+    """With a leading `v` or without, on one line or more: it is a version gone wrong, and no tag."""
+    with pytest.raises(InvalidVersionError, match="is not a version: "):
+        parse_selector(text)
+
+
 def test_a_long_text_is_cut_in_messages() -> None:
     """From 81 characters on, and its length is said."""
     with pytest.raises(InvalidVersionError, match=rf"^'{'x' * 60}'… \(81 characters\) is not a version"):
