@@ -556,6 +556,11 @@ def test_the_message_about_a_version_ends_with_a_reason_where_one_is_known(text:
     assert str(caught.value) == f"{text!r} is not a version: {rule}{reason}"
 
 
+def test_a_wildcard_may_have_either_v() -> None:
+    """As a version may."""
+    assert parse_range("V1.*").clauses == parse_range("v1.*").clauses == parse_range("1.*").clauses
+
+
 @pytest.mark.parametrize("text", ["9x", "0_1", "1.2.3.4", "v9_", "V0_", "5\n"])
 def test_what_begins_as_a_version_is_refused_as_one(text: str) -> None:
     """With a leading `v` or without, on one line or more: it is a version gone wrong, and no tag."""
