@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from casreg.cache.backend import CachedBackend
@@ -38,7 +39,12 @@ def cache_for(backend: Backend, wanted: Cache | bool | None) -> Cache | None:
         raise InvalidArgumentError(
             f"cache={wanted!r:.80} is no cache: give Cache(folder, limit=…), True, False, or None for the default"
         )
-    return chosen if chosen.capacity else None
+    if not chosen.capacity:
+        return None
+    # The first lock of a cache is taken by some thread of a load. A child that is forked while a thread imports what
+    # that needs could never import it: nobody would be left to let go of the module's lock. So it is loaded here.
+    import_module("portalocker")
+    return chosen
 
 
 def with_cache(backend: Backend, cache: Cache | None) -> Backend:
