@@ -260,12 +260,16 @@ class MaterializerContract:
         return answer
 
 
-@functools.cache
+_answers: dict[type[MaterializerContract], dict[str, Any]] = {}
+
+
 def _answer_of_loader(contract: type[MaterializerContract]) -> dict[str, Any]:
     """What one child finds that loads, then saves: two promises need it, and its imports may take seconds."""
-    asking = contract()
-    with tempfile.TemporaryDirectory() as folder:
-        return asking._ask(asking._to_load(Path(folder)), hash_seed=1)  # noqa: SLF001 - of this module
+    if contract not in _answers:
+        asking = contract()
+        with tempfile.TemporaryDirectory() as folder:
+            _answers[contract] = asking._ask(asking._to_load(Path(folder)), hash_seed=1)  # noqa: SLF001 - of this module
+    return _answers[contract]
 
 
 @functools.cache
