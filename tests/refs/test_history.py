@@ -92,7 +92,7 @@ def test_the_message_about_a_missing_version_stays_short() -> None:
 
 def test_nothing_is_there() -> None:
     """Of a history without versions the error says just that."""
-    with pytest.raises(ObjectNotFoundError, match="my:model has no versions"):
+    with pytest.raises(ObjectNotFoundError, match=r"my:model has no versions$"):
         empty_history().select(parse_selector("latest"))
     with pytest.raises(ObjectNotFoundError, match="it has no tags"):
         empty_history().select(parse_selector("prod"))
