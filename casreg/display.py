@@ -1,8 +1,11 @@
-"""Sizes and stored text, as people are shown them."""
+"""Sizes, stored text and long lists, as people are shown them."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
@@ -20,3 +23,9 @@ def size_text(size: int) -> str:
 def printable(text: str) -> str:
     """`text` without what a terminal would obey: stored text is anybody's."""
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
+def first_of(words: Sequence[str], most: int) -> str:
+    """The first `most` words, joined by commas, and how many there are besides: `a, b and 3 more`."""
+    more = len(words) - most
+    return ", ".join(words[:most]) + (f" and {more} more" if more > 0 else "")

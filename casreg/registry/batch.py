@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, NoReturn, TypeVar, overload
 
+from casreg.display import first_of
 from casreg.registry.arguments import per_item
 from casreg.threads import Threads
 
@@ -127,9 +128,8 @@ def _raise(result: BatchResult[Any]) -> NoReturn:
 
 
 def _named(items: Sequence[BatchItem[Any]]) -> str:
-    first = items[:_NAMED]
-    words = ", ".join(item.name if item.version is None else f"{item.name}@{item.version}" for item in first)
-    return f"{words} and {len(items) - _NAMED} more" if len(items) > _NAMED else words
+    words = [item.name if item.version is None else f"{item.name}@{item.version}" for item in items]
+    return first_of(words, _NAMED)
 
 
 class Done(NamedTuple, Generic[T]):

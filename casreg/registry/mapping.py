@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from casreg.display import first_of
 from casreg.exceptions import (
     InvalidArgumentError,
     ObjectChangedError,
@@ -95,9 +96,8 @@ def clear(repository: Repository) -> None:
     found = each(names, lambda name: repository.refs.ask(name, _protected))
     protected = [f"{name}@{version}" for name, versions in found for version in versions]
     if protected:
-        more = f" and {len(protected) - _NAMED} more" if len(protected) > _NAMED else ""
         raise VersionProtectedError(
-            f"nothing was deleted, since {', '.join(protected[:_NAMED])}{more} are protected; `unprotect` them first"
+            f"nothing was deleted, since {first_of(protected, _NAMED)} are protected; `unprotect` them first"
         )
     for _ in each(names, lambda name: _delete(repository, name)):
         pass

@@ -6,6 +6,7 @@ import io
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
+from casreg.display import first_of
 from casreg.exceptions import CorruptError, InvalidArgumentError, ObjectChangedError, ObjectNotFoundError
 from casreg.fetch.stream import FileStream
 from casreg.repository.finding import manifest_of, settled
@@ -88,10 +89,8 @@ def _chosen(reader: VersionReader, label: str, path: str | PurePath | None) -> s
 
 
 def _shown(files: list[str]) -> str:
-    more = len(files) - _NAMED
-    return ", ".join(map(repr, files[:_NAMED])) + (
-        f" and {more} more (`files()` lists them)" if more > 0 else ""
-    )
+    hint = " (`files()` lists them)" if len(files) > _NAMED else ""
+    return first_of([repr(path) for path in files], _NAMED) + hint
 
 
 class Moved:
