@@ -265,9 +265,12 @@ def _tensor(slot: Slot, name: str | None, data: Array) -> torch.Tensor:
     if slot.start == slot.stop:
         return torch.empty(shape, dtype=dtype)
     check_truth(slot, data)
-    flat = torch.frombuffer(data, dtype=dtype, count=math.prod(shape), offset=slot.start)
-    if flat.data_ptr() % flat.element_size():
-        flat = flat.clone()  # other writers align less
+    raw: Any = data[slot.start : slot.stop]
+    if raw.ctypes.data % dtype.itemsize:
+        # Other writers align less, and complex128 stands where float64 may. By numpy: torch has no care for where a
+        # tensor starts, and its own copy of such a complex128 ends the process now and then.
+        raw = raw.copy()
+    flat = torch.frombuffer(raw, dtype=dtype, count=math.prod(shape))
     return flat.reshape(shape)
 
 

@@ -213,6 +213,16 @@ def test_the_library_reads_what_casreg_writes(tmp_path: Path) -> None:
     assert all(same(value[name], found[name]) for name in value)
 
 
+@pytest.mark.parametrize("shape", [(1,), (2,), (3, 3), (3, 2, 3), (64,)])
+def test_doubled_numbers_are_loaded_aligned(shape: tuple[int, ...]) -> None:
+    """complex128 is stored as pairs of float64, half as aligned; torch's own copy of such a one ended the process."""
+    value = {"one": tensor(torch.float64, 1), "pairs": tensor(torch.complex128, *shape)}
+    found = TorchStateDict().load(saved(value), None)
+    assert isinstance(found, dict)
+    assert same_dict(value, found)
+    assert found["pairs"].data_ptr() % 16 == 0
+
+
 def test_casreg_reads_what_the_library_writes() -> None:
     """A file that was made elsewhere is a dict of tensors too."""
     plain = [
