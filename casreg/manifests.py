@@ -337,18 +337,8 @@ def decode_manifest(data: bytes, digest: Digest, read_segment: Callable[[Digest]
         UnsupportedFormatError: It is of a newer format, or needs a feature that this casreg does not know.
     """
     key = manifest_key(digest)
-    if digest_of(data) != digest:
-        raise _damaged(key)
-    parts = data.split(b"\n", 4)
-    match = _HEADER.fullmatch(parts[0])
-    if not match:
-        raise _damaged(key)
-    _check_format(int(match[1]), key)
-    if len(parts) != 5:  # the header, three lines and the payload
-        raise _damaged(key)
-    _, data_line, metadata_line, placement_line, inline = parts
-    fields = _decoded(lambda: canonical.load(placement_line), key)
-    placement = _decoded(lambda: _located(fields, key, read_segment), key)
+    data_line, metadata_line, placement_line, inline = _parts(data, digest, key)
+    placement = _decoded(lambda: _located(placement_line, key, read_segment), key)
     content = _decoded(lambda: _content(data_line), key)
     if placement.inline != len(inline) or (inline and not _is_inline(content, placement)):
         raise _damaged(key)
@@ -365,12 +355,37 @@ def decode_manifest(data: bytes, digest: Digest, read_segment: Callable[[Digest]
     )
 
 
+def decode_placement(data: bytes, digest: Digest, read_segment: Callable[[Digest], bytes]) -> Placement:
+    """Only the placement in a manifest file, in a part of the time. All of the file is compared with its name.
+
+    Arguments and errors as those of `decode_manifest`, which looks at the other lines too.
+    """
+    key = manifest_key(digest)
+    line = _parts(data, digest, key)[2]
+    return _decoded(lambda: _located(line, key, read_segment), key)
+
+
+def _parts(data: bytes, digest: Digest, key: str) -> tuple[bytes, bytes, bytes, bytes]:
+    """The three lines of a manifest, and its payload, after its bytes and its format were checked."""
+    if digest_of(data) != digest:
+        raise _damaged(key)
+    header, *parts = data.split(b"\n", 4)
+    match = _HEADER.fullmatch(header)
+    if not match:
+        raise _damaged(key)
+    _check_format(int(match[1]), key)
+    if len(parts) != 4:
+        raise _damaged(key)
+    return parts[0], parts[1], parts[2], parts[3]
+
+
 def _is_inline(content: Content, placement: Placement) -> bool:
     """Whether the payload of a manifest can be all the bytes of its files, which is the only thing it may be."""
     return content.tree is None and not placement.runs and placement.inline == content.size
 
 
-def _located(fields: Mapping[str, Any], key: str, read_segment: Callable[[Digest], bytes]) -> Placement:
+def _located(line: bytes, key: str, read_segment: Callable[[Digest], bytes]) -> Placement:
+    fields = canonical.load(line)
     if "segment" not in fields:
         return _placement(fields, key)
     _check_requires(fields["requires"], key)

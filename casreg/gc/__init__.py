@@ -1,0 +1,27 @@
+"""Garbage: what no version needs is found, judged and deleted, while others save, load and collect.
+
+`plan` looks for it and only reads; `execute` deletes it, by the protocol of `docs/design/protocol.md`. `run` has the
+steps of one run, `fence` the marking of refs, `reach` what refs reach, `head` the one object that all agree on,
+`pruning` the deletion of old versions, which makes garbage.
+"""
+
+from __future__ import annotations
+
+from casreg.gc.collecting import Collection, collect, execute, foreseen
+from casreg.gc.durations import seconds
+from casreg.gc.plan import Plan, plan
+from casreg.gc.pruning import Pruned, prune
+from casreg.gc.terms import Terms
+
+__all__ = [
+    "Collection",
+    "Plan",
+    "Pruned",
+    "Terms",
+    "collect",
+    "execute",
+    "foreseen",
+    "plan",
+    "prune",
+    "seconds",
+]

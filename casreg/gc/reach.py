@@ -1,0 +1,195 @@
+"""What a ref reaches: its segments of history, and of each version that has to stay the manifest and what that needs.
+
+Lists of chunks and trees are not read: they stand in packs that the placement names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from casreg.exceptions import CorruptError, NotFound
+from casreg.gc.names import Name, of_manifest, of_pack, of_segment
+from casreg.keys import manifest_key, ref_key, segment_key
+from casreg.manifests import decode_placement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from casreg.digest import Digest
+    from casreg.gc.terms import Terms
+    from casreg.refs import Entry, History, Tombstone
+    from casreg.refs.landing import Held
+    from casreg.repository import Repository
+    from casreg.versions import Version
+
+_KNOWN: Final = 2_000_000
+"""So many names of files are kept of manifests that were read: some 150 MiB at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """A deleted version that `undelete` could bring back, and whose data may go.
+
+    Attributes:
+        label: `name@version`.
+        manifest: Digest of its manifest.
+    """
+
+    label: str
+    manifest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What one ref reaches.
+
+    Attributes:
+        names: The files.
+        expired: Its deleted versions whose data it does not protect any more.
+    """
+
+    names: frozenset[Name]
+    expired: tuple[Expired, ...]
+
+
+class Placements:
+    """What each manifest needs beside itself. Manifests never change, so that each is read once in a process.
+
+    For any number of threads; there is no lock, since each step on the dict is atomic, and what a race can cost is
+    to read a manifest twice.
+    """
+
+    def __init__(self, most: int = _KNOWN) -> None:
+        self._most = most
+        self._held = 0
+        self._known: dict[Digest, tuple[Name, ...]] = {}
+        self._names: dict[Name, Name] = {}
+
+    def get(self, digest: Digest) -> tuple[Name, ...] | None:
+        """The names, if they are known."""
+        return self._known.get(digest)
+
+    def put(self, digest: Digest, names: Iterable[Name]) -> tuple[Name, ...]:
+        """Keep the names. Those that many manifests need are kept once."""
+        if self._held > self._most:
+            self._known.clear()
+            self._names.clear()
+            self._held = 0
+        once = tuple(self._names.setdefault(name, name) for name in names)
+        self._known[digest] = once
+        self._held += 1 + len(once)
+        return once
+
+
+READ: Final = Placements()
+"""What this process has read: names are digests, so that it does not matter where."""
+
+
+class Reader:
+    """Reads what refs reach, as one collector sees it at one time. For any number of threads."""
+
+    def __init__(self, repository: Repository, terms: Terms, known: Placements = READ) -> None:
+        self._repository = repository
+        self._window = terms.undelete_window
+        self._now = terms.clock()
+        self._known = known
+
+    def held(self, name: str) -> Held:
+        """The ref of a name that was listed.
+
+        Raises:
+            CorruptError: It is damaged, or has gone: nothing ever deletes a ref.
+            UnsupportedFormatError: It is of a newer casreg.
+            StorageError: It cannot be read.
+        """
+        held = self._repository.refs.read(name)
+        if held is None:
+            raise CorruptError(
+                f"{ref_key(name)} in {self._repository.backend.location} was there a moment ago and has gone. Nothing is "
+                "collected before it is restored from another copy"
+            )
+        held.history.ref.check_writable()
+        return held
+
+    def reach(self, held: Held) -> tuple[Held, Reach]:
+        """What a ref reaches, after it was read again if it has moved on meanwhile. With it, the ref as it was then.
+
+        Raises:
+            CorruptError: Something that it reaches is damaged or lost.
+            UnsupportedFormatError: It is of a newer casreg.
+            StorageError: It cannot be read.
+        """
+        while True:
+            try:
+                return held, self._reach(held.history)
+            except NotFound as err:
+                now = self.held(held.history.name)
+                if now.token == held.token:
+                    raise CorruptError(
+                        f"{err}. Nothing is collected before it is restored from another copy, or what needs it is deleted"
+                    ) from err
+                held = now
+
+    def below(self, digest: Digest) -> tuple[Name, ...]:
+        """What the manifest with this digest needs: its placement's segment, and its packs.
+
+        Raises:
+            NotFound: It, or the segment, is not there.
+            CorruptError: One of them is damaged.
+            UnsupportedFormatError: One of them is of a newer casreg.
+            StorageError: One of them cannot be read.
+        """
+        known = self._known.get(digest)
+        if known is not None:
+            return known
+        get = self._repository.backend.get
+        data = get(manifest_key(digest)).data
+        placement = decode_placement(data, digest, lambda segment: get(segment_key(segment)).data)
+        segment = () if placement.segment is None else (of_segment(placement.segment),)
+        return self._known.put(digest, (*segment, *(of_pack(pack.name) for pack in placement.packs)))
+
+    def _reach(self, history: History) -> Reach:
+        names = {of_segment(row.digest) for row in history.ref.older}
+        expired: list[Expired] = []
+        for version, record in history.records().items():
+            if record.live:
+                names.update(self._needed(record.live, f"{history.name}@{version}"))
+            for tombstone in record.dead:
+                if self._is_protected(tombstone):
+                    names.update(self._left(tombstone.entry, f"the deleted {history.name}@{version}"))
+            if record.dead and not record.live and not self._is_protected(record.dead[-1]):
+                expired.append(self._expired(history, version, record.dead[-1]))
+        return Reach(frozenset(names), tuple(expired))
+
+    def _needed(self, entry: Entry, label: str) -> tuple[Name, ...]:
+        """All that a version needs. It has to be there."""
+        try:
+            return of_manifest(entry.manifest), *self.below(entry.manifest)
+        except NotFound as err:
+            raise NotFound(f"{label} needs what is not there ({err})") from err
+        except CorruptError as err:
+            raise CorruptError(
+                f"{err} It belongs to {label}, and nothing is collected before it is restored, or that is gone"
+            ) from err
+
+    def _left(self, entry: Entry, label: str) -> tuple[Name, ...]:
+        """What is left of a deleted version: a collector that granted less time may have taken it, or a part of it."""
+        try:
+            return self._needed(entry, label)
+        except NotFound:
+            return (of_manifest(entry.manifest),)
+
+    def _is_protected(self, tombstone: Tombstone) -> bool:
+        if self._window <= 0:
+            return False
+        try:
+            deleted = datetime.fromisoformat(tombstone.deleted.replace(":60", ":59")).timestamp()
+        except ValueError:
+            return True  # no such day: whatever was meant, the data stay
+        return self._now - deleted < self._window
+
+    @staticmethod
+    def _expired(history: History, version: Version, tombstone: Tombstone) -> Expired:
+        return Expired(f"{history.name}@{version}", tombstone.entry.manifest)
