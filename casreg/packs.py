@@ -115,7 +115,7 @@ class PackBuilder:
     def append(self, digest: Digest, codec_id: int, stored: Buffer, size: int) -> Located:
         """Add the frame of a chunk of `size` bytes whose stored form is `stored`. Returns where it is."""
         view = memoryview(stored)
-        length = len(view)
+        length = view.nbytes
         start = self._end
         body = start + FRAME.size
         end = body + length
@@ -177,7 +177,7 @@ def parse_table(ref: PackRef, data: Buffer) -> dict[Digest, Located]:
     Raises:
         CorruptError: The bytes are not the table that the placement names.
     """
-    records = list(RECORD.iter_unpack(data)) if len(memoryview(data)) == ref.table_size else []
+    records = list(RECORD.iter_unpack(data)) if memoryview(data).nbytes == ref.table_size else []
     # Where the frames begin, if they lie side by side between the header and the table, as they must.
     places = list(accumulate((FRAME.size + record[2] for record in records), initial=HEADER.size))
     if (

@@ -49,7 +49,7 @@ _PRE: Final = rf"(?:{_IDENTIFIER.pattern})(?:\.(?:{_IDENTIFIER.pattern}))*"
 _VERSION: Final = re.compile(rf"[vV]?({_NUMBER})(?:\.({_NUMBER})(?:\.({_NUMBER})(?:-({_PRE}))?)?)?")
 _TAG: Final = re.compile(r"[A-Za-z](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 _LIKE_VERSION: Final = re.compile(r"[vV]?[0-9].*", re.DOTALL)
-_CLAUSE: Final = re.compile(r"\s*(>=|<=|==|!=|>|<|\^|~)\s*([^\s,<>=!^~*]+)\s*")
+_CLAUSE: Final = re.compile(r"\s*(>=|<=|==|!=|>|<|\^|~)\s*(\S+)\s*")
 _WILDCARD: Final = re.compile(rf"\s*(?:[vV]?({_NUMBER})\.(?:({_NUMBER})\.)?)?\*\s*")
 
 _VERSION_RULE: Final = "a version is 'X.Y.Z' or 'X.Y.Z-pre.1' (semantic versioning; '1' is '1.0.0')"
@@ -80,15 +80,15 @@ class Version:
     patch: int
     pre: tuple[str, ...] = field(default=(), compare=False)
     # Tuples of this shape sort as SemVer wants: numbers before words, fewer before more, a release last.
-    _rank: tuple[tuple[int, int, str], ...] = field(init=False, repr=False)
+    _rank: tuple[tuple[int, int | str], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not all(0 <= number <= MAX_NUMBER for number in (self.major, self.minor, self.patch)):
             raise InvalidVersionError(f"{self} cannot be: the numbers of a version are 0 to {MAX_NUMBER}")
         if not all(_IDENTIFIER.fullmatch(word) for word in self.pre):
             raise InvalidVersionError(f"{self} cannot be: {_VERSION_RULE}")
-        rank = tuple((0, int(word), "") if word.isdigit() else (1, 0, word) for word in self.pre)
-        object.__setattr__(self, "_rank", rank or ((2, 0, ""),))
+        rank = tuple((0, int(word)) if word.isdigit() else (1, word) for word in self.pre)
+        object.__setattr__(self, "_rank", rank or ((2, 0),))
 
     def __str__(self) -> str:
         numbers = f"{self.major}.{self.minor}.{self.patch}"

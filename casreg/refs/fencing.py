@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, auto
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -21,11 +21,11 @@ _READS = 5
 class Reuse(Enum):
     """Whether a physical name that exists, or did, may be put into a ref."""
 
-    YES = "yes"
+    YES = auto()
     """It may."""
-    CHECK = "check"
+    CHECK = auto()
     """Only if it is seen to exist now: by a request sent after the head of this attempt was read."""
-    NO = "no"
+    NO = auto()
     """Never: upload the bytes again, under a fresh name."""
 
 

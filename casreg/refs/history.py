@@ -85,9 +85,7 @@ class History:
             segment = self.segments.read(row, self.name)
             entries.update((version, record.live) for version, record in segment.records())
         entries.update((version, record.live) for version, record in self.ref.records.items())
-        return sorted(
-            ((version, entry) for version, entry in entries.items() if entry), key=lambda pair: pair[0]
-        )
+        return [(version, entry) for version in sorted(entries) if (entry := entries[version])]
 
     def records(self) -> dict[Version, Record]:
         """Every record, in no order. Reads every segment."""
@@ -278,10 +276,8 @@ class History:
         inline = sorted((v for v, record in self.ref.records.items() if record.live), reverse=True)
         best = next((version for version in inline if selector.matches(version)), None)
         tops = [row.highest_live for row in self.ref.older if row.highest_live is not None]
-        if best is not None and all(top < best for top in tops):
+        if best is not None and all(top <= best for top in tops):
             return self._found(best)
-        if not self.ref.older:
-            return None
         return next((pair for pair in reversed(self.live()) if selector.matches(pair[0])), None)
 
     def _highest_used(self) -> Version | None:

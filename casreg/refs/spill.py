@@ -50,19 +50,22 @@ def overflow(ref: Ref, size: int) -> dict[Version, Record]:
     if size <= INLINE_LIMIT:
         return {}
     kept = max((version for version, record in ref.records.items() if record.live), default=None)
-    parts = [(version, part) for version in sorted(ref.records) for part in _parts(ref.records[version])]
-    parts = [(version, part) for version, part in parts if not (part.live and version == kept)]
+    parts = [
+        (version, part, len(record_line(version, part)))
+        for version in sorted(ref.records)
+        for part in _parts(ref.records[version])
+        if not (part.live and version == kept)
+    ]
     parts.sort(key=lambda item: item[1].live is not None)  # stable: ascending within the dead and the living
-    sizes = [len(record_line(version, part)) for version, part in parts]
-    left = sum(sizes)
+    left = sum(taken for _, _, taken in parts)
     room = max(INLINE_LIMIT - (size - left), _LEAST_ROOM)
     if left <= room:
         return {}
     moved: dict[Version, Record] = {}
-    for (version, part), bytes_of_part in zip(parts, sizes, strict=True):
+    for version, part, taken in parts:
         if left <= room // 2:
             break
-        left -= bytes_of_part
+        left -= taken
         moved[version] = ref.records[version] if version in moved else part
     return moved
 

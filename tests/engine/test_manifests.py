@@ -15,6 +15,7 @@ from casreg.keys import manifest_key, segment_key
 from casreg.manifests import (
     LIST_RECORD,
     MAX_LINE,
+    PLACEMENT_LIMIT,
     decode_list,
     decode_manifest,
     decode_placement_segment,
@@ -139,6 +140,17 @@ def test_a_line_of_a_tree_need_not_be_canonical() -> None:
         list(decode_tree(line.replace(b'"size": 0', b'"size": 0, "size": 0'), "t"))
 
 
+def test_a_line_as_writers_write_it_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The strict reader, several times as slow, only judges lines that are not canonical."""
+    lines = b"".join(encode_tree(ENTRIES))
+
+    def strict(data: bytes) -> object:
+        raise AssertionError(data)
+
+    monkeypatch.setattr("casreg.manifests.canonical.load", strict)
+    assert tuple(decode_tree(lines, "t")) == ENTRIES
+
+
 def test_a_line_of_a_tree_has_a_longest_length() -> None:
     """16 KiB without its line feed are read, one byte more is not."""
     start, end = b'{"chunks":[],"path":"a","size":0,"x":"', b'"}'
@@ -248,6 +260,14 @@ def test_a_chunk_list_has_sizes_that_chunks_have(size: int) -> None:
         decode_list(encode_list([Chunk(A, 1), Chunk(B, size)]), "it")
 
 
+def test_a_chunk_list_is_kept_when_its_buffer_is_used_again() -> None:
+    """The digests are bytes of their own, not views of what was read."""
+    buffer = bytearray(encode_list([Chunk(A, 1), Chunk(B, 2)]))
+    chunks = decode_list(memoryview(buffer), "it")
+    buffer[:] = bytes(len(buffer))
+    assert chunks == [Chunk(A, 1), Chunk(B, 2)]
+
+
 def test_metadata_may_be_any_mapping_of_json() -> None:
     """And what JSON cannot hold is named by its place."""
     assert encode_metadata(MappingProxyType({"who": "me"})) == METADATA
@@ -353,6 +373,11 @@ def test_a_long_placement_stands_in_a_segment() -> None:
         [digest],
     )
     assert load(pointer) == {"packs": 2, "requires": [], "segment": digest.hex(), "size": len(file)}
+
+
+def test_the_longest_placement_in_a_manifest() -> None:
+    """Is what the format's page asks of writers."""
+    assert PLACEMENT_LIMIT == 64 * 1024
 
 
 def test_each_segment_and_each_manifest_has_a_name_of_its_own() -> None:

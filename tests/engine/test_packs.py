@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING
 
 import pytest
@@ -288,3 +289,25 @@ def test_a_buffer_grows_by_half_and_only_where_it_must() -> None:
     exact = bytearray(HEADER.size)
     PackBuilder(exact)
     assert len(exact) == HEADER.size
+
+
+def test_where_a_chunk_went_is_known_at_once() -> None:
+    """What `append` answers is what the table of the sealed pack says."""
+    builder = PackBuilder(bytearray())
+    chunks = [text(3_000, 1), noise(500, 2), b"tiny"]
+    places = {}
+    for chunk in chunks:
+        kind, stored = codec.encode(memoryview(chunk))
+        places[digest_of(chunk)] = builder.append(digest_of(chunk), kind, stored, len(chunk))
+    assert places == builder.seal().table
+
+
+def test_a_buffer_of_wide_items_counts_by_its_bytes() -> None:
+    """Whatever it is made of: a frame is as long as its bytes are."""
+    numbers = array("H", range(1_000))
+    builder = PackBuilder(bytearray())
+    place = builder.append(digest_of(bytes(numbers)), codec.RAW, numbers, 2_000)
+    assert place.length == FRAME.size + 2_000
+    data = builder.seal().data
+    (frame,) = iterate_frames(data[place.offset : place.offset + place.length], "it")
+    assert bytes(frame.stored) == bytes(numbers)

@@ -174,3 +174,42 @@ def test_what_is_dead_and_moves_is_gone_from_the_ref() -> None:
     dead = {v("1.0.0"): Record(None, (tombstone("a"),)), v("1.0.1"): Record()}
     _, history = layers({**dead, **living("2.0.0")})
     assert spilled(history.ref, dead, history.segments, bytes).ref.records == living("2.0.0")
+
+
+def test_a_small_ref_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most writes spill nothing: where all fits, no record is written out to see how large it is."""
+
+    def record_line(version: Version, record: Record) -> bytes:
+        raise AssertionError(version, record)
+
+    monkeypatch.setattr(spill, "record_line", record_line)
+    assert overflow(ref_of(living("1.0.0", "2.0.0")), INLINE_LIMIT) == {}
+
+
+def test_eight_kibibytes_of_records_stay_whatever_else_is_there() -> None:
+    """Where tags or the notes of the latest version fill a ref, records still move in groups."""
+    short = {**living("1.0.0"), v("1.0.1"): Record(replace(entry_of("1.0.1"), notes={"text": ""}))}
+    text = "x" * (8 * 1024 - size_of(short))
+    for more, moves in (("", False), ("x", True)):
+        padded = Record(replace(entry_of("1.0.1"), notes={"text": text + more}))
+        ref = ref_of({**living("1.0.0", "2.0.0"), v("1.0.1"): padded})
+        assert bool(overflow(ref, ENDLESS)) == moves
+
+
+def test_what_the_highest_that_lives_was_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a name whose one version is saved again and again would grow without end."""
+    whole = Record(entry_of("2.0.0"), (tombstone("a"), tombstone("b")))
+    room(monkeypatch, 0)
+    moved = overflow(ref_of({v("2.0.0"): whole}), ENDLESS)
+    assert moved == {v("2.0.0"): Record(None, whole.dead)}
+
+
+def test_a_record_is_partial_until_it_meets_what_lies_below() -> None:
+    """Merged with segments that do not know its version, it still says that an older one does."""
+    one = v("1.0.0")
+    below = {one: Record(None, (tombstone("a"),)), **living(*(f"2.0.{n}" for n in range(9)))}
+    _, history = layers(below, living("3.0.0"), {})
+    moved = {one: Record(entry_of("one"), (tombstone("b"),), partial=True)}
+    done = spilled(history.ref, moved, history.segments, bytes)
+    assert done.ref.older == (history.ref.older[0], done.row)
+    assert dict(Segment(done.data, "it").records()) == {**moved, **living("3.0.0")}

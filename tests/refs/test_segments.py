@@ -143,6 +143,35 @@ def test_the_next_number_is_above_all_that_died_in_segments() -> None:
     assert history.next_version() == v("3.0.8")
 
 
+def test_where_nothing_lives_no_segment_is_read() -> None:
+    """That the latest version is none, and which number comes next, the ref knows alone."""
+    dead = {v("1.0.0"): Record(), v("3.0.7"): Record(None, (tombstone("dead"),))}
+    for inline in ({}, {v("2.0.0"): Record()}):
+        backend, history = layers(dead, inline)
+        assert history.latest() is None
+        assert history.next_version() == v("3.0.8")
+        assert backend.calls == []
+
+
+def test_a_range_reads_nothing_for_a_tie() -> None:
+    """Where no segment has anything higher alive than the match in the ref, the match is the answer."""
+    one = v("1.0.0")
+    backend, history = layers({one: Record(entry_of("old"))}, {one: Record(entry_of("new"))})
+    assert history.select(parse_selector(">=1")) == (one, entry_of("new"))
+    assert backend.calls == []
+
+
+def test_bringing_back_what_died_in_the_ref_reads_no_tombstones() -> None:
+    """Those of segments stay where they are, and behind the record that lives again."""
+    one = v("1.0.0")
+    inline = Record(None, (tombstone("b"), tombstone("c")), partial=True)
+    backend, history = layers({one: Record(None, (tombstone("a"),))}, {one: inline})
+    back = history.undeleted(one)
+    assert backend.calls == []
+    assert back.ref.records == {one: Record(entry_of("c"), (tombstone("b"),), partial=True)}
+    assert back.record(one) == Record(entry_of("c"), (tombstone("a"), tombstone("b")))
+
+
 def cache_of(rows: list[OlderSegment], backend: Recording, reader: SegmentReader, *order: int) -> list[int]:
     """Which of `rows` are fetched when they are read in this order."""
     backend.calls.clear()
