@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
 _P = ParamSpec("_P")
+_S = TypeVar("_S")
 _T = TypeVar("_T")
 
 MAX_WORKERS: Final = 8
@@ -42,3 +44,22 @@ class Threads(ThreadPoolExecutor):
         except BaseException as err:  # noqa: BLE001 - it reaches whoever asks for the result
             future.set_exception(err)
         return future
+
+
+def ahead(work: Callable[[_S], _T], items: Iterable[_S], most: int) -> Iterator[_T]:
+    """`work` of each item, in order, done by threads that are a little ahead: at most `most` items at a time.
+
+    What it raises ends all of it.
+    """
+    pending: deque[Future[_T]] = deque()
+    with Threads(most, "casreg-ahead") as threads:
+        try:
+            for item in items:
+                pending.append(threads.submit(work, item))
+                if len(pending) >= most:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()

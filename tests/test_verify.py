@@ -11,12 +11,14 @@ import pytest
 from casreg import Registry
 from casreg.backends.memory import MemoryBackend
 from casreg.digest import digest_of
-from casreg.exceptions import CorruptError
 from casreg.manifests import encode_content, encode_manifest, encode_metadata, encode_placement
 from casreg.packs import key_of
 from casreg.repository import Repository
 from casreg.repository.finding import manifest_of
-from casreg.verify import check_packs, check_placement, survey
+from casreg.verify import check_packs, survey
+from casreg.verify.findings import UnusableError
+from casreg.verify.structure import check_placement
+from casreg.verify.tables import PackTables
 from casreg.versions import Latest
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ def test_a_clean_registry_has_no_damage() -> None:
     found = survey(repository)
     assert (found.versions, found.damage) == (3, ())
     assert sorted(map(key_of, found.packs)) == packs_of(backend)
-    assert not list(check_packs(repository, found))
+    assert not list(check_packs(found))
 
 
 @pytest.mark.parametrize("at", [3, 30, 60, 5_000, -1, -30, -60])
@@ -65,7 +67,7 @@ def test_one_flipped_byte_of_a_pack_is_found(at: int) -> None:
     overwrite(backend, key, bytes(data))
     repository = Repository(backend)
     found = survey(repository)
-    damage = [*found.damage, *check_packs(repository, found)]
+    damage = [*found.damage, *check_packs(found)]
     assert damage
     touched = {version for one in damage for version in one.versions}
     assert touched <= {"b:array@1.0.0", "c:array@1.0.0"}
@@ -97,7 +99,7 @@ def test_a_pack_that_grew_is_found() -> None:
     key = packs_of(backend)[0]
     overwrite(backend, key, backend.get(key).data + b"x")
     repository = Repository(backend)
-    assert [one.key for one in check_packs(repository, survey(repository))] == [key]
+    assert [one.key for one in check_packs(survey(repository))] == [key]
 
 
 @pytest.mark.parametrize("prefix", ["manifests/", "refs/"])
@@ -126,10 +128,11 @@ def test_a_placement_that_leads_elsewhere_is_found() -> None:
     backend = filled()
     repository = Repository(backend)
     _, _, manifest = manifest_of(repository, "b:array", Latest())
-    check_placement(repository, manifest, "b:array")
+    tables = PackTables(backend)
+    check_placement(backend, manifest, tables)
     forged = forge(backend, manifest)
-    with pytest.raises(CorruptError, match=r"placement does not lead to chunk|another length"):
-        check_placement(repository, forged, "b:array")
+    with pytest.raises(UnusableError, match=r"placement does not lead to chunk|another length"):
+        check_placement(backend, forged, tables)
 
 
 def forge(backend: MemoryBackend, manifest: Manifest) -> Manifest:

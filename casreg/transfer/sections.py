@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from casreg.digest import digest_of
 from casreg.exceptions import CorruptError
@@ -13,11 +13,20 @@ from casreg.model import section_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from typing_extensions import Buffer
+
     from casreg.model import Chunk, Entry, Manifest, Stream
-    from casreg.transfer.frames import FrameReader
 
 
-def sections_of(manifest: Manifest, reader: FrameReader) -> dict[str, list[Chunk]]:
+class Sections(Protocol):
+    """What gives the bytes of chunk lists and trees."""
+
+    def data(self, section: str, chunks: Sequence[Chunk]) -> Buffer:
+        """All bytes of a section, verified."""
+        ...
+
+
+def sections_of(manifest: Manifest, reader: Sections) -> dict[str, list[Chunk]]:
     """The chunks of each section, in the order in which a save writes them. Reads lists and tree, level by level.
 
     It takes memory for each chunk (some hundred bytes), and for none of the bytes of files.
@@ -39,7 +48,7 @@ def sections_of(manifest: Manifest, reader: FrameReader) -> dict[str, list[Chunk
     return {**_levels([entry.stream for entry in entries], "data", reader, what), **tree}
 
 
-def _levels(streams: Sequence[Stream], base: str, reader: FrameReader, what: str) -> dict[str, list[Chunk]]:
+def _levels(streams: Sequence[Stream], base: str, reader: Sections, what: str) -> dict[str, list[Chunk]]:
     """The chunks of streams at every level, the bytes themselves first."""
     found: dict[str, list[Chunk]] = {}
     held: dict[int, Sequence[Chunk]] = {}

@@ -355,7 +355,7 @@ def test_verification_looks_at_the_place(what: str, place: MemoryBackend, cache:
     assert not survey(repository).damage
     place.delete([row.key for row in place.list(what)])
     found = survey(repository)
-    assert [*found.damage, *check_packs(repository, found)]
+    assert [*found.damage, *check_packs(found)]
 
 
 # damage

@@ -131,7 +131,7 @@ def check(place: Backend) -> None:
     repository = Registry(place)._repository
     surveyed = survey(repository)
     assert not surveyed.damage
-    assert not list(check_packs(repository, surveyed))
+    assert not list(check_packs(surveyed))
 
 
 def _verdict(collector: Collector, keys: set[str]) -> None:

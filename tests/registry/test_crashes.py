@@ -107,7 +107,7 @@ def _check(place: Path, promises: list[Promise], kept: int) -> None:
     repository = Repository(backend)
     surveyed = survey(repository)
     assert not surveyed.damage
-    assert not list(check_packs(repository, surveyed))
+    assert not list(check_packs(surveyed))
     again = Registry(backend)
     again.save("after", OTHER)
     assert again.load("after") == OTHER

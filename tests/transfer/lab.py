@@ -76,7 +76,7 @@ def check(backend: Backend) -> None:
     repository = Repository(backend)
     surveyed = survey(repository)
     assert not surveyed.damage
-    assert not list(check_packs(repository, surveyed))
+    assert not list(check_packs(surveyed))
 
 
 def frames_of(backend: Backend) -> dict[bytes, tuple[int, bytes]]:

@@ -1,0 +1,14 @@
+"""Verification and healing: is everything that a ref leads to there, and is every byte what was written?
+
+`survey` looks at names, manifests, lists and tables, `check_packs` at every byte of packs; `verify` does what is asked
+for of both and looks at all the rest. They only read. `heal` writes what is damaged anew, from another copy. What was
+damaged is never written over: files get new names, and refs are swung to them.
+"""
+
+from __future__ import annotations
+
+from casreg.verify.report import Damage, Report
+from casreg.verify.survey import Survey, check_packs, survey
+from casreg.verify.verification import verify
+
+__all__ = ["Damage", "Report", "Survey", "check_packs", "survey", "verify"]

@@ -1,0 +1,79 @@
+"""What a verification found, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
+
+Severity: TypeAlias = Literal["damage", "unreadable", "hint"]
+Kind: TypeAlias = Literal[
+    "marker", "head", "names", "ref", "history", "manifest", "placement", "pack", "index"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One file that is not what it must be.
+
+    Attributes:
+        key: The file.
+        kind: What it is: `"marker"`, `"head"`, `"names"` (a list of the head), `"ref"`, `"history"` (a segment of a
+            long history), `"manifest"`, `"placement"` (a segment), `"pack"` or `"index"`.
+        severity: `"damage"`: its bytes were read twice, and are lost or wrong. `"unreadable"`: they could not be read,
+            because the storage failed or they need a newer casreg, which says nothing about them. `"hint"`: nothing
+            is lost but speed.
+        problem: What is wrong, and in a pack with how many chunks.
+        versions: The versions that cannot be loaded because of it, as `name@version`; `name@version (deleted)` is one
+            that could have been brought back. Of a ref that cannot be read, the name; of a segment of history, a range.
+            Of a pack in which nothing is lost that a version needs, the versions that have it.
+        tags: The tags on these versions, as `name@tag`.
+    """
+
+    key: str
+    kind: Kind
+    severity: Severity
+    problem: str
+    versions: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a verification looked at, and what it found.
+
+    Attributes:
+        location: Where.
+        damages: What is wrong, sorted by key.
+        names: Refs that were read.
+        versions: Versions that live.
+        manifests: Manifests that were read, those of deleted versions included.
+        packs: Packs that these need.
+        packs_read: Of these, so many were read byte by byte.
+        bytes: Bytes of all these packs.
+        bytes_read: Bytes of the packs that were read byte by byte.
+        unreached: Manifests that no ref reaches; None if only some names were looked at. Mostly these are left over
+            from saves that were interrupted or replaced, and go with the next collection. But a ref that has vanished
+            leaves no other trace.
+        seconds: How long it took.
+    """
+
+    location: str
+    damages: tuple[Damage, ...]
+    names: int
+    versions: int
+    manifests: int
+    packs: int
+    packs_read: int
+    bytes: int
+    bytes_read: int
+    unreached: int | None
+    seconds: float
+
+    @property
+    def clean(self) -> bool:
+        """Whether everything that was looked at is there and right. Hints do not count."""
+        return all(one.severity == "hint" for one in self.damages)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as JSON values, `clean` included."""
+        return {"clean": self.clean, **asdict(self)}
