@@ -10,6 +10,7 @@ import pytest
 
 from casreg import (
     CasregError,
+    InvalidArgumentError,
     NotFound,
     Registry,
     StorageError,
@@ -21,14 +22,22 @@ from casreg import (
 from casreg.backends.base import Token
 from casreg.testing import proxy as proxies, servers
 from clouds.s3_lab import backend, registry
+from clouds.scripted import Reply, Scripted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from casreg import MinioRegistryBackend
     from casreg.testing.proxy import FaultProxy
 
 pytestmark = pytest.mark.clouds
+
+
+@pytest.fixture
+def scripted() -> Iterator[Scripted]:
+    """A server that says what it is told to."""
+    with Scripted() as server:
+        yield server
 
 
 def uses(place: MinioRegistryBackend) -> list[Callable[[], object]]:
@@ -224,3 +233,43 @@ def test_errors_carry_their_cause(seaweedfs: servers.Server) -> None:
     while causes[-1] is not None:
         causes.append(causes[-1].__cause__)
     assert any(isinstance(cause, ConnectionRefusedError) for cause in causes) or len(causes) > 3
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_server_that_sends_elsewhere(scripted: Scripted, status: int) -> None:
+    """Nobody follows, and nobody is told of regions where none was named; a password in the address is not shown."""
+    location = "https://user:hunter2@elsewhere.example/tests?token=hunter2"
+    scripted.answer = lambda _: Reply(status, b"<html>moved</html>", {"Location": location})
+    place = backend(scripted.url)
+    all_fail(place, StorageUnavailableError, "Give the endpoint that answers itself")
+    with pytest.raises(StorageUnavailableError) as failed:
+        place.get("a")
+    assert "region" not in str(failed.value)
+    assert "elsewhere.example" in str(failed.value)
+    assert "hunter2" not in str(failed.value)
+
+
+def test_a_bucket_in_another_region(scripted: Scripted) -> None:
+    """The server says which."""
+    scripted.answer = lambda _: Reply(301, b"", {"x-amz-bucket-region": "eu-north-1"})
+    with pytest.raises(StorageUnavailableError, match="give region='eu-north-1'"):
+        backend(scripted.url).get("a")
+
+
+@pytest.mark.parametrize("bucket", ["My_Bucket", "192.168.1.1", "a..b", "a.-b"])
+def test_a_bucket_with_a_name_that_none_can_have(scripted: Scripted, bucket: str) -> None:
+    """It may be there, of old; but if it is not, it is not made, and that is an error of casreg's."""
+    body = proxies.refusal(404, "NoSuchBucket").body
+    scripted.answer = lambda _: Reply(404, body)
+    with pytest.raises(InvalidArgumentError, match=r"none can be made.*name right"):
+        backend(scripted.url, bucket=bucket).create("a", b"x")
+    assert [asked.method for asked in scripted.asked] == ["PUT"]
+
+
+@pytest.mark.parametrize("endpoint", ["bucket.s3.amazonaws.com", "minio:99999"])
+def test_an_endpoint_that_cannot_be(endpoint: str) -> None:
+    """An error of casreg's at the first use, before anybody is asked."""
+    place = backend(endpoint, secure=True)
+    for use in uses(place):
+        with pytest.raises(InvalidArgumentError, match=r"cannot be the endpoint of s3://tests"):
+            use()

@@ -32,6 +32,16 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
 
+    @property
+    def missing(self) -> bool:
+        """Whether it says that something is not there. The pages of other servers, which have nothing at all, do not."""
+        if self.status != 404 or self.body.lstrip().startswith(b"<"):
+            return False
+        try:
+            return "error" in self.fields()
+        except ValueError:
+            return True  # no JSON: so Google answers to whoever asks for bytes
+
     def fields(self) -> dict[str, Any]:
         """The JSON object that the body is.
 
@@ -57,7 +67,7 @@ def refused(answer: Answer, what: str) -> StorageError:
         return StoragePermissionError(f"{told}. The account may not do that; {_ROLES}")
     if answer.status in (403, 408, 409, 425, 429) or answer.status >= 500:
         return StorageUnavailableError(f"{told}. Try again later")
-    if 300 <= answer.status < 400:
+    if 300 <= answer.status < 400 or answer.status == 404:
         return StorageError(f"{told}. This is no endpoint of Google Cloud Storage; see what `endpoint` says")
     return StorageError(told)
 

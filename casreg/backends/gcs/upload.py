@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 _PIECE: Final = 1 << 20
+_SENT: Final = 256 * 1024
+"""Bytes handed to a socket at once. The time for that is the one that connecting may take, whatever their number: a
+pack of 32 MiB in one piece would need 27 Mbit/s."""
+
 _TYPE: Final = "application/octet-stream"
 
 
@@ -40,7 +44,8 @@ class Upload:
 
     def __iter__(self) -> Iterator[bytes | memoryview]:
         yield self.head
-        yield self.data
+        for start in range(0, self.data.nbytes, _SENT):
+            yield self.data[start : start + _SENT]
         yield self.tail
 
     def __len__(self) -> int:

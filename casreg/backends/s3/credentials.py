@@ -62,7 +62,7 @@ def provider_of(keys: Keys, place: Place) -> Provider:
     found: list[Provider] = [EnvAWSProvider(), EnvMinioProvider(), AWSConfigProvider()]
     if os.environ.get("MINIO_ALIAS"):
         found.append(MinioClientConfigProvider())
-    if place.host.endswith(".amazonaws.com") or any(os.environ.get(name) for name in _ROLES):
+    if place.amazon or any(os.environ.get(name) for name in _ROLES):
         # Asking an instance for its role takes seconds where there is none: only where there may be one.
         found.append(_roles())
     return _named(ChainedProvider(found), place)

@@ -6,6 +6,7 @@ from email.utils import parsedate_to_datetime
 from time import time
 from typing import TYPE_CHECKING, Final
 
+from casreg.backends.base import shown
 from casreg.backends.s3.wire import BrokenError, RefusalError
 from casreg.exceptions import (
     StorageError,
@@ -43,6 +44,7 @@ _REGION: Final = frozenset(
         "IllegalLocationConstraintException",
     }
 )
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 NO_BUCKET: Final = "NoSuchBucket"
 
 
@@ -73,9 +75,15 @@ def _refused(error: RefusalError, where: str, place: Place) -> StorageError:
         )
     if error.code in _FULL or error.status == 507:
         return StorageFullError(f"{said}. Make room there, or raise the quota")
-    if error.code in _REGION or error.status in (301, 302, 307, 308):
+    if error.code in _REGION or (error.status in _REDIRECTS and error.region):
         region = f"region={error.region!r}" if error.region else "the region of the bucket"
         return StorageUnavailableError(f"{said}. The bucket is in another region: give {region}")
+    if error.status in _REDIRECTS:
+        target = shown(error.headers.get("Location", "")) or "elsewhere"
+        return StorageUnavailableError(
+            f"{where}: the server sends whoever asks to {target!r:.200}, where casreg does not follow. Give the endpoint that "
+            "answers itself"
+        )
     if error.code == NO_BUCKET:
         return StorageUnavailableError(
             f"{where}: there is no such bucket. Make it, or let it be made (create_bucket=True); or is the endpoint another?"

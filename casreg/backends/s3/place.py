@@ -46,6 +46,11 @@ class Place:
         return f"{'https' if self.secure else 'http'}://{self.host}"
 
     @property
+    def amazon(self) -> bool:
+        """Whether it is Amazon's own, in China too."""
+        return f".{self.host}".endswith((".amazonaws.com", ".amazonaws.com.cn"))
+
+    @property
     def uri(self) -> str:
         """The URI of the place, by which it can be opened again."""
         path = f"/{quote(self.prefix[:-1])}" if self.prefix else ""

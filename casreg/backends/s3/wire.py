@@ -19,7 +19,7 @@ import urllib3
 from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, SSLError
 
 from casreg.backends.s3.credentials import provider_of
-from casreg.exceptions import CasregError
+from casreg.exceptions import CasregError, InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +35,8 @@ _CONNECT_SECONDS: Final = 10.0
 _PIECE: Final = 256 * 1024
 _CONNECTIONS: Final = 64
 """Kept open for the next request. More threads than this may ask at once; their connections are closed afterwards."""
+
+_ENDED: Final = frozenset({"ExpiredToken", "TokenRefreshRequired"})
 
 _PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
 _PASSING_CODES: Final = frozenset(
@@ -111,19 +113,31 @@ class Wire:
     """The connections of one process to one bucket, for any number of threads. Making one does no I/O."""
 
     def __init__(self, place: Place, keys: Keys, *, ca_file: str | None, timeout: float) -> None:
+        self._place = place
+        self._keys = keys
+        self._connections = _Connections(_certificates(ca_file, place), timeout)
+        self._client = self._signed_in()
+
+    def _signed_in(self) -> Minio:
+        """The SDK with credentials that are looked for anew."""
         from minio import Minio
 
-        self._place = place
+        place = self._place
         region = place.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-        if not region and not place.host.endswith("amazonaws.com"):
+        if not region and not place.amazon:
             region = "us-east-1"  # what other servers call themselves, or do not look at; or the SDK asks each time
-        self._client: Minio = Minio(
-            place.host,
-            secure=place.secure,
-            region=region,
-            credentials=provider_of(keys, place),
-            http_client=_Connections(ca_file, timeout),
-        )
+        try:
+            return Minio(
+                place.host,
+                secure=place.secure,
+                region=region,
+                credentials=provider_of(self._keys, place),
+                http_client=self._connections,
+            )
+        except ValueError as err:
+            raise InvalidArgumentError(
+                f"{place.endpoint} cannot be the endpoint of {place.uri}: {err}. Give host:port, and region=… if there is one"
+            ) from err
 
     def send(
         self,
@@ -134,7 +148,7 @@ class Wire:
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
     ) -> Answer:
-        """One request, sent once.
+        """One request, sent once; once more with new keys, if the server said that those it was signed with have ended.
 
         Args:
             method: `GET`, `PUT`, `POST`, `HEAD`.
@@ -148,8 +162,20 @@ class Wire:
             BrokenError: The connection failed: perhaps the server did it, perhaps not.
             StoragePermissionError: There are no credentials.
         """
-        sent: dict[str, Any] = {"headers": dict(headers or {}), "query_params": dict(query or {})}
-        return self._call(self._client._execute, method, self._place.bucket, key, body=body, **sent)  # noqa: SLF001 - see the module
+
+        def once() -> Answer:
+            sent: dict[str, Any] = {"headers": dict(headers or {}), "query_params": dict(query or {})}
+            execute = self._client._execute  # noqa: SLF001 - see the module
+            return self._call(execute, method, self._place.bucket, key, body=body, **sent)
+
+        try:
+            return once()
+        except RefusalError as err:
+            if err.code not in _ENDED or self._keys.access_key:
+                raise
+        # Nothing was done. Who renews the keys of a long run writes the new ones to where these were found.
+        self._client = self._signed_in()
+        return once()
 
     def make_bucket(self) -> None:
         """Make the bucket.
@@ -158,15 +184,22 @@ class Wire:
             RefusalError: As `send`.
             BrokenError: As `send`.
             StoragePermissionError: As `send`.
+            InvalidArgumentError: No bucket can be made with this name.
         """
-        self._call(self._client.make_bucket, self._place.bucket)
+        try:
+            self._call(self._client.make_bucket, self._place.bucket)
+        except ValueError as err:
+            raise InvalidArgumentError(
+                f"there is no bucket {self._place.bucket!r} at {self._place.endpoint}, and none can be made: {err}. Is the "
+                "name right?"
+            ) from err
 
     def _call(self, act: Any, *arguments: Any, **named: Any) -> Answer:
         try:
             response = act(*arguments, **named)
         except (WireError, CasregError):
             raise
-        except (HTTPError, OSError) as err:
+        except (HTTPError, OSError, SyntaxError) as err:  # the last: XML that the SDK cannot read
             raise BrokenError(err) from err
         if response is None:
             return Answer(200, {}, b"")
@@ -176,14 +209,12 @@ class Wire:
 class _Connections(urllib3.PoolManager):
     """Sends once, follows no redirect, and raises every refusal before the SDK reads something into it."""
 
-    def __init__(self, ca_file: str | None, timeout: float) -> None:
-        import certifi  # noqa: PLC0415 - with the SDK, which has it
-
+    def __init__(self, ca_file: str, timeout: float) -> None:
         super().__init__(
             maxsize=_CONNECTIONS,
             timeout=urllib3.Timeout(connect=min(timeout, _CONNECT_SECONDS), read=timeout),
             cert_reqs="CERT_REQUIRED",
-            ca_certs=ca_file or os.environ.get("SSL_CERT_FILE") or certifi.where(),
+            ca_certs=ca_file,
             blocksize=_PIECE,
         )
 
@@ -195,6 +226,19 @@ class _Connections(urllib3.PoolManager):
         if response.status not in (200, 204, 206):
             raise RefusalError(response.status, response.headers, response.data or b"")
         return response
+
+
+def _certificates(ca_file: str | None, place: Place) -> str:
+    """The file with the certificates to trust."""
+    import certifi  # noqa: PLC0415 - with the SDK, which has it
+
+    named = ca_file or os.environ.get("SSL_CERT_FILE")
+    if named and place.secure and not os.path.isfile(named):
+        raise InvalidArgumentError(
+            f"there is no file {named} with the certificates to trust for {place.endpoint}: look at ca_file=…, or at "
+            "SSL_CERT_FILE"
+        )
+    return named or certifi.where()
 
 
 class _Pieces:
