@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from casreg.difference import Difference
     from casreg.progress import Progress
     from casreg.registry import BatchItem, BatchResult, Registry
+    from casreg.stats import NameStats, Stats
     from casreg.store import Mount, Store
 
     __version__: str
@@ -83,8 +84,10 @@ else:
         "MemoryBackend": ("casreg.backends.memory", "MemoryBackend"),
         "MinioRegistryBackend": ("casreg.backends.s3", "S3Backend"),
         "Mount": ("casreg.store", "Mount"),
+        "NameStats": ("casreg.stats", "NameStats"),
         "Progress": ("casreg.progress", "Progress"),
         "Registry": ("casreg.registry", "Registry"),
+        "Stats": ("casreg.stats", "Stats"),
         "Store": ("casreg.store", "Store"),
     }
 
@@ -129,6 +132,7 @@ __all__ = [
     "MemoryBackend",
     "MinioRegistryBackend",
     "Mount",
+    "NameStats",
     "NoMaterializerError",
     "NotFound",
     "ObjectChangedError",
@@ -139,6 +143,7 @@ __all__ = [
     "SourceChangedError",
     "SourceError",
     "SourceNotFoundError",
+    "Stats",
     "StorageError",
     "StorageFullError",
     "StoragePermissionError",

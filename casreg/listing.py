@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from casreg.exceptions import NotFound, ObjectNotFoundError
@@ -83,6 +84,19 @@ def list_all(repository: Repository) -> dict[str, list[str]]:
     """
     found = each(ref_names(repository), lambda name: list_versions(repository, name, None))
     return {name: versions for name, versions in found if versions}
+
+
+def living(repository: Repository, name: str) -> Iterator[tuple[Version, Entry, Manifest]]:
+    """The live versions of a name with their manifests, ascending; without those that are deleted meanwhile.
+
+    Raises:
+        CorruptError: The ref or a manifest is damaged.
+        StorageError: They cannot be read.
+    """
+    for version, entry in repository.refs.ask(name, lambda history: _chosen(history, None)):
+        there = _manifest(repository, name, version, entry)
+        if there is not None:
+            yield version, *there
 
 
 def describe(repository: Repository, name: str, selector: Selector) -> dict[str, Any]:
@@ -257,10 +271,11 @@ def _state(
     }
 
 
-def summaries(repository: Repository, most: int) -> tuple[list[dict[str, Any]], int]:
+def summaries(repository: Repository, most: int, pattern: str = "*") -> tuple[list[dict[str, Any]], int]:
     """One row for each of the first `most` names that have a version, and how many names may come after them.
 
-    A row has `name`, `version` (the latest), `versions` (how many), `size`, `class`, and `tags`, a dict of all tags.
+    A row has `name`, `version` (the latest), `versions` (how many), `size`, `created`, `class`, and `tags`, a dict of all
+    tags. The names are those that fit to `pattern`, a glob.
 
     Raises:
         CorruptError: A ref is damaged.
@@ -277,11 +292,12 @@ def summaries(repository: Repository, most: int) -> tuple[list[dict[str, Any]], 
             "version": str(version),
             "versions": len(living),
             "size": entry.size,
+            "created": entry.created,
             "class": entry.class_name,
             "tags": {tag: str(target) for tag, (target, _) in sorted(history.ref.tags.items())},
         }
 
-    names = ref_names(repository)
+    names = [name for name in ref_names(repository) if fnmatchcase(name, pattern)]
     rows: list[dict[str, Any]] = []
     at = 0
     while at < len(names) and len(rows) < most:

@@ -19,10 +19,12 @@ PAGE = ROOT / "docs" / "reference.md"
 # What a reader looks for, in the order of the page.
 SECTIONS = {
     "Registry": ["registry.registry.Registry"],
-    "Batches and differences": [
+    "Batches, differences, figures": [
         "registry.batch.BatchResult",
         "registry.batch.BatchItem",
         "difference.Difference",
+        "stats.Stats",
+        "stats.NameStats",
     ],
     "Store": ["store.store.Store", "store.mounts.Mount"],
     "Cache": ["cache.cache.Cache"],

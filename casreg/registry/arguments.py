@@ -85,15 +85,24 @@ class Keys:
         Raises:
             InvalidArgumentError: The pattern is no text, or it and `version=` name two versions.
         """
-        if not isinstance(pattern, str):
-            raise InvalidArgumentError(f"a pattern of names is a text such as 'model:*', not {pattern!r:.80}")
-        pattern, at, within = pattern.partition("@")
+        pattern, at, within = glob(pattern).partition("@")
         if at and version is not None and within != version:
             raise InvalidArgumentError(
                 f"{pattern}@{within} and version={version!r} select two things; give one of them"
             )
         chosen = within if at else version
         return pattern, Latest() if chosen is None else parse_selector(chosen)
+
+
+def glob(pattern: str) -> str:
+    """A glob over names.
+
+    Raises:
+        InvalidArgumentError: It is no text.
+    """
+    if not isinstance(pattern, str):
+        raise InvalidArgumentError(f"a pattern of names is a text such as 'model:*', not {pattern!r:.80}")
+    return pattern
 
 
 def names_of(names: Iterable[str]) -> frozenset[str]:
@@ -257,6 +266,7 @@ __all__ = [
     "conditions",
     "fields",
     "flag",
+    "glob",
     "listed",
     "names_of",
     "objects",

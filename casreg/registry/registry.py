@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self, overload
@@ -18,6 +19,7 @@ from casreg.exceptions import (
     InvalidVersionError,
     ObjectNotFoundError,
 )
+from casreg.gc import Terms, collect, prune, seconds
 from casreg.listing import describe, describe_all, history_of, list_all, list_names, list_versions, summaries
 from casreg.loading import LoadOptions, load
 from casreg.materializers.builtin import BUILTIN
@@ -31,6 +33,8 @@ from casreg.registry.arguments import (
     conditions,
     fields,
     flag,
+    glob,
+    listed,
     names_of,
     objects,
     per_item,
@@ -47,18 +51,22 @@ from casreg.repository.editing import annotate, delete, protect, tag, undelete, 
 from casreg.repository.finding import select
 from casreg.repository.opening import list_files, open_file
 from casreg.search import find
+from casreg.stats import stats
 from casreg.versions import Latest, check_tag
 
 if TYPE_CHECKING:
     import io
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import timedelta
     from pathlib import PurePath
 
     from casreg.backends.base import Backend
+    from casreg.gc import Collection, Pruned
     from casreg.materializers.table import MaterializerLike
     from casreg.progress import ProgressCallback
     from casreg.refs import History
     from casreg.repository.conflicts import OnConflict
+    from casreg.stats import Stats
     from casreg.versions import Bump, Selector
 
 log = logging.getLogger("casreg.registry")
@@ -153,6 +161,22 @@ class Registry(MutableMapping[str, Any]):
     def __exit__(self, *_: object) -> None:
         """Remove the temporary folders of paths that were loaded. The Registry can be used further."""
         self._scratch.remove()
+
+    def init(self) -> str:
+        """Make the registry at its place, if there is none, and see that the place is fit for it. Saving does it too.
+
+        Returns:
+            Its id, 32 hexadecimal characters.
+
+        Raises:
+            UnsafeStorageError: The storage does not honour conditional writes. Nothing is there.
+            ReadOnlyError: It is a bundle, which can only be read.
+            CorruptError, UnsupportedFormatError: There is one that is damaged, or needs a newer casreg.
+            StorageError: The storage refused or failed.
+        """
+        marker = self._repository.marker()
+        log.debug("the registry at %s is %s", self._backend.location, marker.id)
+        return marker.id
 
     # ------------------------------------------------------------------------------------------ objects
 
@@ -493,6 +517,36 @@ class Registry(MutableMapping[str, Any]):
         """
         log.debug("list the names of %s", self._backend.location)
         return list_names(self._repository)
+
+    def overview(self, pattern: str = "*") -> list[dict[str, Any]]:
+        """One row for each name: a dict, sorted by name. One read for each.
+
+        Keys: `name`, `version` (the latest), `versions` (how many there are), `size` (bytes), `created` and `class` of the
+        latest, `tags` (a dict of all tags of the name and what they point to).
+
+        Args:
+            pattern: A glob over names, in which case matters: `*`, `?`, `[…]`.
+
+        Raises:
+            InvalidArgumentError: The pattern is no text.
+            CorruptError, UnsupportedFormatError: A ref is damaged, or needs a newer casreg.
+            StorageError: The place cannot be read.
+        """
+        pattern = glob(pattern)
+        log.debug("overview of %s in %s", pattern, self._backend.location)
+        return summaries(self._repository, sys.maxsize, pattern)[0]
+
+    def stats(self) -> Stats:
+        """How much is held, and what that takes, by name and in all. `casreg.Stats` has the words.
+
+        Reads each ref, each manifest, and of each pack its table, but no data; and lists the place.
+
+        Raises:
+            CorruptError, UnsupportedFormatError: A ref, manifest or table is damaged or lost, or needs a newer casreg.
+            StorageError: The place cannot be read.
+        """
+        log.debug("count what is in %s", self._backend.location)
+        return stats(self._repository)
 
     def list_versions(self, name: str) -> list[str]:
         """The versions of a name, ascending; empty if there is none.
@@ -933,6 +987,78 @@ class Registry(MutableMapping[str, Any]):
         name, selector = self._keys.selecting(name, version)
         done = str(protect(self._repository, name, selector, protected=False))
         log.debug("unprotected %s@%s in %s", name, done, self._backend.location)
+        return done
+
+    # ------------------------------------------------------------------------------------------ garbage
+
+    def prune(
+        self, keep_last: int, names: str | Iterable[str] | None = None, *, dry_run: bool = False
+    ) -> Pruned:
+        """Delete old versions: of each name all but the highest `keep_last`. Protected and tagged ones stay, too.
+
+        As after any `delete`, the data stay until they are collected, and `undelete` brings versions back until then.
+
+        Args:
+            keep_last: So many versions of each name stay, 1 or more.
+            names: Whose: a name or several; by default all names.
+            dry_run: Only say what would be deleted.
+
+        Raises:
+            InvalidArgumentError: `keep_last` is not such a number.
+            InvalidNameError: What was given is wrong.
+            ObjectNotFoundError: There is no such name. Those before it, in their order, are done.
+            CorruptError, UnsupportedFormatError: A ref is damaged, or needs a newer casreg.
+            CommitConflictError, CommitUnknownError: Others kept winning; the answer was lost.
+            StorageError: The storage refused or failed.
+        """
+        given = [names] if isinstance(names, str) else names
+        wanted = None if given is None else [self._keys.plain(name) for name in listed(given, "names")]
+        pruned = prune(self._repository, keep_last, wanted, dry_run=flag(dry_run, "dry_run"))
+        log.debug("prune: %d old versions in %s", len(pruned.versions), self._backend.location)
+        return pruned
+
+    def gc(
+        self,
+        *,
+        min_age: str | float | timedelta = "1d",
+        undelete_window: str | float | timedelta = "7d",
+        dry_run: bool = False,
+        progress: ProgressCallback | None = None,
+        shared_fs: bool = False,
+    ) -> Collection:
+        """Collect garbage: delete the data that no version needs, of deleted versions and interrupted saves.
+
+        Safe at any time, beside any number of savers, readers and other collectors. Nothing that a version needs is
+        deleted, whatever the arguments are. A collection that was interrupted is taken on by the next one.
+
+        Durations are texts such as `"12h"` or `"2w"`, numbers of seconds, or `timedelta`s.
+
+        Args:
+            min_age: Younger files stay, so that saves under way need not store them twice.
+            undelete_window: So long after its deletion a version keeps its data, and `undelete` brings it back. After
+                the collection it cannot any more.
+            dry_run: Delete nothing; the result says what would go.
+            progress: Is told about the phases `list`, `mark`, `fence` and `delete`, in files.
+            shared_fs: On a network file system (NFS, SMB, FUSE) nothing is collected unless this says that what one
+                machine writes there is seen by all others at once, listings included.
+
+        Raises:
+            InvalidArgumentError: What was given is wrong.
+            UnsafeStorageError: It is a network file system, and nobody vouches for it; or the storage is not fit to be
+                written to.
+            CorruptError: Something that versions need is damaged or lost; names it. Nothing is deleted before it is
+                restored, or what needs it is gone.
+            UnsupportedFormatError: Something was written by a newer casreg. Nothing was deleted.
+            CommitConflictError, CommitUnknownError: Others kept winning; an answer was lost. Collect again.
+            StorageError: The storage refused or failed. Collect again: the next collection goes on from there.
+        """
+        terms = Terms(
+            min_age=seconds(min_age, "min_age"),
+            undelete_window=seconds(undelete_window, "undelete_window"),
+            shared_fs=flag(shared_fs, "shared_fs"),
+        )
+        done = collect(self._repository, terms, self._told(progress), dry_run=flag(dry_run, "dry_run"))
+        log.debug("gc of %s: %s", self._backend.location, done)
         return done
 
     # ------------------------------------------------------------------------------------------ types

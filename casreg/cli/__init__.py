@@ -1,0 +1,1 @@
+"""The command line `casreg`. One module for a group of commands; nothing else in casreg prints."""

@@ -1,0 +1,8 @@
+"""`python -m casreg.cli` is `casreg`."""
+
+from __future__ import annotations
+
+from casreg.cli.main import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""The program: all commands, and how they end. An error is one line on standard error and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import click
+
+from casreg.cli import bundles, comparing, exits, labels, listings, objects, places
+from casreg.cli.completion import VARIABLE, completion
+from casreg.cli.options import shared
+from casreg.cli.session import Session
+from casreg.display import printable
+from casreg.exceptions import CasregError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SECTIONS: Final[dict[str, tuple[click.Command, ...]]] = {
+    "Objects": (objects.save, objects.load, objects.cat, objects.rm, objects.undelete),
+    "What there is": (
+        listings.ls,
+        listings.versions,
+        listings.info,
+        listings.files,
+        listings.history,
+        listings.find,
+        comparing.diff,
+        comparing.stats,
+    ),
+    "Labels": (labels.tag, labels.untag, labels.annotate, labels.protect, labels.unprotect, labels.rename),
+    "Places": (places.init, places.mounts, bundles.export_, bundles.import_),
+    "Shell": (completion,),
+}
+"""The commands, as `--help` and the manual show them."""
+
+
+_HELP: Final = """\
+A content-addressed, versioned registry: every byte once, on a folder or a bucket.
+
+A NAME is `my:model`, one version of it `my:model@1.2.0`, `my:model@prod` (a tag) or 'my:model@>=1,<2' (a range). It is in
+the registry that --registry says, or in your default one; `team/my:model` is in the mount team. Options below may stand
+behind a command too.
+"""
+
+
+class _Program(click.Group):
+    """The group of all commands, which ends each with a line and an exit code that say what happened."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
+        """In the order of the manual."""
+        return [command.name or "" for commands in SECTIONS.values() for command in commands]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """By section."""
+        width = max(map(len, self.commands)) + 2
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                limit = formatter.width - formatter.current_indent - width - 2
+                rows = [(f"{one.name:<{width - 2}}", one.get_short_help_str(limit)) for one in commands]
+                formatter.write_dl(rows)
+
+    def main(  # type: ignore[override]  # it ends the process, whatever the mode
+        self, args: Any = None, prog_name: str | None = None, **extra: Any
+    ) -> NoReturn:
+        """Run the command line. Does not return."""
+        extra.pop("standalone_mode", None)
+        session = Session()
+        extra["obj"] = session
+
+        def run() -> object:
+            return super(_Program, self).main(
+                args,
+                prog_name or "casreg",
+                extra.pop("complete_var", VARIABLE),
+                standalone_mode=False,
+                **extra,
+            )
+
+        sys.exit(_ended(run, session))
+
+
+def _ended(run: Callable[[], object], session: Session) -> int:
+    """Run something, and say how it ended. Returns the exit code."""
+    try:
+        code = run()
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as err:
+        click.echo(err.format_message(), err=True)
+        return exits.USAGE
+    except click.ClickException as err:
+        return _failed(_usage(err), err.exit_code, session)
+    except click.Abort as err:
+        if isinstance(err.__cause__, KeyboardInterrupt):
+            click.echo("casreg: interrupted", err=True)
+            return exits.INTERRUPTED
+        return _failed("nothing was done, since you did not say yes", exits.FAILED, session)
+    except BrokenPipeError:
+        _drop_output()
+        return exits.CLOSED_PIPE
+    except CasregError as err:
+        return _failed(str(err), exits.exit_code(err), session)
+    except Exception as err:  # noqa: BLE001 - the last line of defence: nobody shall read a traceback unasked
+        message = f"{type(err).__name__}: {err}. That is not foreseen; --debug shows where it comes from"
+        return _failed(message, exits.FAILED, session)
+    return code if isinstance(code, int) else exits.DONE
+
+
+def _failed(message: str, code: int, session: Session) -> int:
+    if session.debug:
+        traceback.print_exc()
+    with suppress(BrokenPipeError):
+        click.echo(f"casreg: error: {printable(' '.join(message.split()))}", err=True)
+    return code
+
+
+def _usage(err: click.ClickException) -> str:
+    """What click says, and where to read on."""
+    context = getattr(err, "ctx", None)
+    hint = f" (see {context.command_path} --help)" if context is not None else ""
+    return f"{err.format_message().rstrip('.')}{hint}"
+
+
+def _drop_output() -> None:
+    """Whoever read it has gone: what is left in the buffer has nowhere to go at the end of the process either."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _program() -> _Program:
+    program = _Program(
+        "casreg",
+        params=shared(),
+        help=_HELP,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        no_args_is_help=True,
+    )
+    for commands in SECTIONS.values():
+        for command in commands:
+            program.add_command(command)
+    return click.version_option(package_name="casreg", message="%(prog)s %(version)s")(program)
+
+
+program: Final = _program()
+"""All of it, for click."""
+
+
+def main() -> None:
+    """Run the command line of this process, and end it."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a name need not fit into what a terminal can show
+    program.main()

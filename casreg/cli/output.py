@@ -1,0 +1,118 @@
+"""Results: tables and lines for people, one JSON document for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+import orjson
+
+from casreg.display import printable, size_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from casreg.cli.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        title: What stands above it.
+        cell: The text for a row.
+        number: It holds figures.
+    """
+
+    title: str
+    cell: Callable[[Any], str]
+    number: bool = False
+
+
+def show_json(value: object) -> None:
+    """One JSON document on standard output."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    click.echo(orjson.dumps(value, default=_plain, option=options), nl=False)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def show_table(columns: Sequence[Column], rows: Iterable[Any]) -> None:
+    """A table on standard output: with colours and folded lines on a terminal, one line for each row elsewhere."""
+    cells = [[printable(column.cell(row)) for column in columns] for row in rows]
+    if sys.stdout.isatty():
+        _show_rich(columns, cells)
+        return
+    titles = [column.title for column in columns]
+    widths = [max(map(len, line)) for line in zip(titles, *cells, strict=True)]
+    for line in (titles, *cells):
+        padded = [
+            cell.rjust(width) if column.number else cell.ljust(width)
+            for column, cell, width in zip(columns, line, widths, strict=True)
+        ]
+        click.echo("  ".join(padded).rstrip())
+
+
+def _show_rich(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(
+            column.title,
+            justify="right" if column.number else "left",
+            style="" if number else "cyan",
+            overflow="fold",
+            no_wrap=column.number,
+        )
+    for line in cells:
+        table.add_row(*map(Text, line))  # as text: what is stored is no markup
+    Console(highlight=False).print(table)
+
+
+def show_fields(fields: Mapping[str, str]) -> None:
+    """One `key: value` in each line, the values below each other."""
+    width = max(map(len, fields)) + 2
+    for key, value in fields.items():
+        click.echo(f"{key + ':':<{width}}{printable(value)}".rstrip())
+
+
+def remark(session: Session, text: str) -> None:
+    """A line on standard error, beside the result, for people. Not with `--quiet`."""
+    if not session.quiet:
+        click.echo(f"casreg: {printable(text)}", err=True)
+
+
+def size_cell(key: str) -> Callable[[Mapping[str, Any]], str]:
+    """The cell of a size in bytes; `-` if it is not known."""
+    return lambda row: "-" if row[key] is None else size_text(row[key])
+
+
+def text_cell(key: str) -> Callable[[Mapping[str, Any]], str]:
+    """The cell of something that has a text; `-` if it is not known."""
+    return lambda row: "-" if row[key] is None else str(row[key])
+
+
+def time_cell(key: str) -> Callable[[Mapping[str, Any]], str]:
+    """The cell of a time, to the second, in UTC; `-` if it is not known."""
+    return lambda row: time_text(row[key])
+
+
+def time_text(stored: str | None) -> str:
+    """A stored time for people: `2026-01-31 12:00:00Z`."""
+    return "-" if stored is None else f"{stored[:10]} {stored[11:19]}Z"
+
+
+def json_text(value: object) -> str:
+    """A value of metadata on one line; a text as it is."""
+    return value if isinstance(value, str) else orjson.dumps(value, default=_plain).decode()
