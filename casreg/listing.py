@@ -191,7 +191,7 @@ def _described(
         "version": str(version),
         "class": entry.class_name,
         "materializer": manifest.content.materializer,
-        "path": f"{location.rstrip('/')}/{manifest_key(entry.manifest)}",
+        "path": _inside(location, manifest_key(entry.manifest)),
         "size": entry.size,
         "stored": entry.stored,
         "digest": entry.content.hex(),
@@ -203,6 +203,12 @@ def _described(
         "protected": entry.protected,
         "revision": ref.write,
     }
+
+
+def _inside(location: str, key: str) -> str:
+    """A key as a URI: before the options of the place's own."""
+    place, mark, options = location.partition("?")
+    return f"{place.rstrip('/')}/{key}{mark}{options}"
 
 
 def _tags_of(version: Version, tags: Mapping[str, tuple[Version, Digest]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What every test stands on: places of its own, and a way to run code in a new process."""
+"""What every test stands on: places of its own, servers of the clouds, and a way to run code in a new process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Protocol
 import hypothesis
 import pytest
 
+from casreg.testing import servers
+from places import KINDS, SHARED, Places
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 # The machine that runs the suite may be busy: how long one example takes says nothing about the code.
@@ -30,6 +34,59 @@ def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CASREG_CACHE_DIR", str(tmp_path / "default-cache"))
     monkeypatch.setenv("CASREG_CONFIG", str(tmp_path / "default-config.toml"))
     monkeypatch.delenv("CASREG_MOUNTS", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def no_keys_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test, and no process that it starts, finds the credentials of the user who runs the suite."""
+    for name in [name for name in os.environ if name.startswith(("AWS_", "MINIO_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-aws-credentials"))
+
+
+@pytest.fixture(scope="session")
+def seaweedfs() -> Iterator[servers.Server]:
+    """S3, one for the whole run. Whoever kills it makes one of their own. If it does not start, the tests fail."""
+    with servers.running(servers.seaweedfs()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def fake_gcs() -> Iterator[servers.Server]:
+    """Google Cloud Storage, one for the whole run. Whoever kills it makes one of their own."""
+    with servers.running(servers.fake_gcs()) as server:
+        yield server
+
+
+@pytest.fixture
+def places_of(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], Places]:
+    """From the name of a kind to new places of it; the server is started when the first are asked for."""
+
+    def of(kind: str) -> Places:
+        if kind == "s3":
+            # In the environment, where other processes find them too: neither a location nor a pickle has them.
+            monkeypatch.setenv("AWS_ACCESS_KEY_ID", servers.ACCESS_KEY)
+            monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", servers.SECRET_KEY)
+            return Places(kind, tmp_path, request.getfixturevalue("seaweedfs").url)
+        if kind == "gcs":
+            return Places(kind, tmp_path, request.getfixturevalue("fake_gcs").url)
+        return Places(kind, tmp_path)
+
+    return of
+
+
+@pytest.fixture(params=KINDS)
+def places(request: pytest.FixtureRequest, places_of: Callable[[str], Places]) -> Places:
+    """New places of each kind: in memory, in folders and, with `-m clouds`, in buckets of S3 and of Google."""
+    return places_of(request.param)
+
+
+@pytest.fixture(params=SHARED)
+def shared_places(request: pytest.FixtureRequest, places_of: Callable[[str], Places]) -> Places:
+    """As `places`, of those kinds that other processes reach by their location."""
+    return places_of(request.param)
 
 
 @pytest.fixture

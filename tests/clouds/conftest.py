@@ -1,8 +1,7 @@
-"""Servers of the clouds, one of each for the whole run. One that does not start fails the tests; none is skipped."""
+"""Servers of the clouds beside those that `tests/conftest.py` has, one of each for the whole run; none is skipped."""
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,21 +11,6 @@ from casreg.testing.proxy import FaultProxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
-
-
-@pytest.fixture(scope="session")
-def seaweedfs() -> Iterator[servers.Server]:
-    """S3. Whoever kills it makes one of their own."""
-    with servers.running(servers.seaweedfs()) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def fake_gcs() -> Iterator[servers.Server]:
-    """Google Cloud Storage. Whoever kills it makes one of their own."""
-    with servers.running(servers.fake_gcs()) as server:
-        yield server
 
 
 @pytest.fixture(scope="session")
@@ -48,11 +32,3 @@ def s3_proxy(seaweedfs: servers.Server) -> Iterator[FaultProxy]:
     """In front of S3, with no plan."""
     with FaultProxy(seaweedfs.endpoint) as proxy:
         yield proxy
-
-
-@pytest.fixture(autouse=True)
-def no_keys_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test finds the credentials of whoever runs it."""
-    for name in [name for name in os.environ if name.startswith(("AWS_", "MINIO_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-aws-credentials"))

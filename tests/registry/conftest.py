@@ -1,4 +1,9 @@
-"""Registries in memory and in a folder: whatever holds for one has to hold for the other."""
+"""The suite of the Registry, which is a contract for backends: whatever holds at one place has to hold at all.
+
+A test that asks for `registry`, `backend` or `places` runs in memory, in a folder, and with `-m clouds` in buckets of S3 and
+of Google, on real servers; `shared_places` leaves out memory, which no other process reaches. A test that makes a
+place itself is about something else: which requests are made, what a failing place does, what stands in a folder.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +12,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from casreg.registry import Registry
-from registry.lab import KINDS, make_backend
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from casreg.backends.base import Backend
+    from places import Places
 
 
-@pytest.fixture(params=KINDS)
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
+@pytest.fixture
+def backend(places: Places) -> Backend:
     """A new, empty place of each kind."""
-    return make_backend(request.param, tmp_path)
+    return places.new()
 
 
 @pytest.fixture

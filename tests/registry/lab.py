@@ -5,16 +5,13 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
-from casreg.backends.local import FileSystem, LocalBackend
+from casreg.backends.local import FileSystem
 from casreg.backends.memory import MemoryBackend
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from casreg.backends.base import Backend, Token
-
-KINDS = ("memory", "local")
 
 
 class NoFlush(FileSystem):
@@ -38,11 +35,6 @@ class Meanwhile(MemoryBackend):
             others, self.others = self.others, None
             others()
         return super().swap(key, *args, **kwargs)
-
-
-def make_backend(kind: str, folder: Path) -> Backend:
-    """A new place of this kind."""
-    return MemoryBackend() if kind == "memory" else LocalBackend(folder / "place")
 
 
 def snapshot(backend: Backend) -> dict[str, bytes]:

@@ -22,6 +22,7 @@ from casreg.testing import RecordingBackend
 from registry.lab import noise
 
 if TYPE_CHECKING:
+    from casreg.backends.base import Backend
     from casreg.difference import Difference
 
 MIB = 1024 * 1024
@@ -34,7 +35,7 @@ def _write(folder: Path, files: dict[str, bytes]) -> Path:
     return folder
 
 
-def _chunks(place: MemoryBackend, key: str) -> list[Any]:
+def _chunks(place: Backend, key: str) -> list[Any]:
     """All chunks of a version, read as a load reads them."""
     registry = Registry(place)
     name, selector = registry._keys.selecting(key)
@@ -45,7 +46,7 @@ def _chunks(place: MemoryBackend, key: str) -> list[Any]:
     return [chunk for entry in reader.entries if not entry.folder for chunk in reader.chunks(entry.path)]
 
 
-def _agrees(found: Difference, place: MemoryBackend) -> None:
+def _agrees(found: Difference, place: Backend) -> None:
     """Chunks and bytes in common, counted again without any care for time or memory."""
     one, two = _chunks(place, found.first), _chunks(place, found.second)
     shared = [chunk for chunk in two if chunk in set(one)]
@@ -77,10 +78,8 @@ def test_files_are_told_apart(registry: Registry, tmp_path: Path) -> None:
     assert back.changed == {"b": (4, 2), "run": (2, 2)}
 
 
-def test_what_is_shared_is_counted(tmp_path: Path) -> None:
+def test_what_is_shared_is_counted(registry: Registry, tmp_path: Path) -> None:
     """An insertion in a large file costs a chunk or two; renamed files and repeated chunks are shared wholly."""
-    place = MemoryBackend()
-    registry = Registry(place)
     data = noise(3 * MIB, 1)
     folder = _write(tmp_path / "tree", {"large": data, "old": noise(MIB, 2), "zeros": bytes(2 * MIB)})
     registry.save("tree", folder)
@@ -88,7 +87,7 @@ def test_what_is_shared_is_counted(tmp_path: Path) -> None:
     _write(folder, {"large": data[:MIB] + b"inserted" + data[MIB:], "zeros": bytes(3 * MIB)})
     registry.save("tree", folder)
     found = registry.diff("tree", "1.0.0")
-    _agrees(found, place)
+    _agrees(found, registry.backend)
     assert found.sizes == (6 * MIB, 7 * MIB + 8)
     assert 6.5 * MIB < found.shared_bytes < 7 * MIB
     assert found.removed == {"old": MIB}
@@ -246,16 +245,14 @@ def test_no_data_is_read(tmp_path: Path) -> None:
         assert call.bytes_out < 150_000
 
 
-def test_lists_that_are_not_neighbours(tmp_path: Path) -> None:
+def test_lists_that_are_not_neighbours(registry: Registry, tmp_path: Path) -> None:
     """Every other file with a list is changed: what is read together lies side by side, and nothing else."""
-    place = MemoryBackend()
-    registry = Registry(place)
     files = {f"{number}": noise(1_500_000, number) for number in range(6)}
     registry.save("tree", _write(tmp_path / "tree", files))
     changed = {path: files[path][:700_000] + b"x" + files[path][700_000:] for path in ("0", "2", "3", "5")}
     registry.save("tree", _write(tmp_path / "tree", changed))
     for found in (registry.diff("tree", "1.0.0", "1.0.1"), registry.diff("tree", "1.0.1", "1.0.0")):
-        _agrees(found, place)
+        _agrees(found, registry.backend)
         assert found.changed.keys() == changed.keys()
 
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from casreg.backends.local import LocalBackend
 from casreg.registry import Registry
 from registry.lab import noise, text
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from casreg.backends.base import Backend
     from conftest import FreshPython
+    from places import Places
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 
@@ -101,9 +101,9 @@ def _run(work: Callable[[], None]) -> None:
 
 
 @needs_fork
-def test_a_forked_child_works(tmp_path: Path) -> None:
+def test_a_forked_child_works(shared_places: Places) -> None:
     """A Registry that was used before a fork is used in the child, and what it saves there the parent sees."""
-    registry = Registry(tmp_path / "place")
+    registry = Registry(shared_places.new())
     registry.save("thing", noise(100_000))
 
     def work() -> None:
@@ -116,9 +116,9 @@ def test_a_forked_child_works(tmp_path: Path) -> None:
 
 
 @needs_fork
-def test_a_fork_while_other_threads_work(tmp_path: Path) -> None:
+def test_a_fork_while_other_threads_work(shared_places: Places, tmp_path: Path) -> None:
     """A child that is forked while threads of the parent save and load is not stuck in their locks."""
-    registry = Registry(LocalBackend(tmp_path / "place", lock_timeout=20))
+    registry = Registry(shared_places.new())
     folder = tmp_path / "many"
     folder.mkdir()
     for number in range(40):
@@ -176,9 +176,11 @@ def test_a_child_does_not_take_away_what_its_parent_loaded(tmp_path: Path) -> No
 # ---------------------------------------------------------------------------------------------- other processes
 
 
-def test_a_pickled_registry_works_in_a_new_process(tmp_path: Path, fresh_python: FreshPython) -> None:
+def test_a_pickled_registry_works_in_a_new_process(
+    shared_places: Places, tmp_path: Path, fresh_python: FreshPython
+) -> None:
     """A Registry that was used, pickled and read in a new process loads and saves there, with its own settings."""
-    registry = Registry(tmp_path / "place", version_objects=False, allow_pickle=True, trusted=["a.B"])
+    registry = Registry(shared_places.new(), version_objects=False, allow_pickle=True, trusted=["a.B"])
     registry.save("thing", b"from the parent")
     (tmp_path / "pickle").write_bytes(pickle.dumps(registry))
     said = fresh_python(
@@ -287,11 +289,14 @@ else:
 
 
 @pytest.mark.parametrize("kind", ["thread", "handler"])
-def test_saving_at_the_end_of_a_process(tmp_path: Path, fresh_python: FreshPython, kind: str) -> None:
+def test_saving_at_the_end_of_a_process(
+    shared_places: Places, tmp_path: Path, fresh_python: FreshPython, kind: str
+) -> None:
     """A thread that outlives the main one, and a handler of `atexit`, save and load as ever."""
+    place = shared_places.new().location
     (tmp_path / "big").write_bytes(text(60_000_000))
-    assert fresh_python(AT_THE_END, str(tmp_path / "place"), str(tmp_path / "big"), kind) == "done\n"
-    assert len(Registry(tmp_path / "place").list_objects()) == 2
+    assert fresh_python(AT_THE_END, place, str(tmp_path / "big"), kind) == "done\n"
+    assert len(Registry(place).list_objects()) == 2
 
 
 FORKS = """

@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings, strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
-from casreg.backends.local import LocalBackend
 from casreg.backends.memory import MemoryBackend
 from casreg.exceptions import ObjectNotFoundError, VersionConflictError, VersionProtectedError
 from casreg.refs import spill
@@ -20,7 +25,10 @@ from casreg.versions import Version, next_after, parse_version
 from registry.lab import NoFlush, noise
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from casreg.backends.base import Backend
+    from places import Places
 
 NAMES = st.sampled_from(["a", "b:c"])
 VERSIONS = st.sampled_from(["1.0.0", "1.0.1", "1.1.0", "2.0.0-rc.1", "2.0.0", "0.1.0"])
@@ -75,7 +83,11 @@ class Name:
 
 
 class Model(RuleBasedStateMachine):
-    """The operations, done to both."""
+    """The operations, done to both, at a new place for each example."""
+
+    def __init__(self, new_place: Callable[[], Backend]) -> None:
+        super().__init__()
+        self.new_place = new_place
 
     @initialize(spilling=st.booleans())
     def begin(self, spilling: bool) -> None:
@@ -83,7 +95,7 @@ class Model(RuleBasedStateMachine):
         if spilling:
             self.patch.setattr(spill, "INLINE_LIMIT", 1_500)
             self.patch.setattr(spill, "_LEAST_ROOM", 700)
-        place = self.place()
+        place = self.new_place()
         self.handles = {
             "plain": Registry(place),
             "other": Registry(place),
@@ -92,10 +104,6 @@ class Model(RuleBasedStateMachine):
         }
         self.names: dict[str, Name] = {}
         self.renamed = 0
-
-    def place(self) -> Backend:
-        """A new place."""
-        return MemoryBackend()
 
     def teardown(self) -> None:
         if hasattr(self, "patch"):
@@ -445,20 +453,24 @@ class Model(RuleBasedStateMachine):
             assert registry.list_versions(name) == [str(version) for version in sorted(known.living)]
 
 
-class LocalModel(Model):
-    """The same on a folder."""
-
-    def place(self) -> Backend:
-        self.folder = tempfile.TemporaryDirectory()
-        return LocalBackend(Path(self.folder.name) / "place", file_system=NoFlush())
-
-    def teardown(self) -> None:
-        super().teardown()
-        if hasattr(self, "folder"):
-            self.folder.cleanup()
+EXAMPLES = {"memory": 60, "local": 15, "s3": 5, "gcs": 5}
 
 
-TestModel = Model.TestCase
-TestModel.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
-TestLocalModel = LocalModel.TestCase
-TestLocalModel.settings = settings(max_examples=15, stateful_step_count=40, deadline=None)
+def run(places: Places, examples: int) -> None:
+    """Forty steps an example. No flushes: no power failure will ever meet these places."""
+    new_place = replace(places, file_system=NoFlush()).new
+    run_state_machine_as_test(
+        lambda: Model(new_place),  # type: ignore[arg-type]  # its text allows a function
+        settings=settings(max_examples=examples, stateful_step_count=40),
+    )
+
+
+def test_model(places: Places) -> None:
+    """Whatever is done to a Registry, it tells and holds what the model does; at places of every kind."""
+    run(places, EXAMPLES[places.kind])
+
+
+@pytest.mark.soak
+def test_model_for_long(places: Places) -> None:
+    """The same, twenty times as often."""
+    run(places, 20 * EXAMPLES[places.kind])

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from casreg.backends.base import Backend
+
 MIB = 1024 * 1024
 MIXED = noise(5 * MIB, 1) + text(5 * MIB, 2) + bytes(4 * MIB) + noise(3 * MIB + 7, 3)
 
@@ -57,6 +59,13 @@ def stored() -> RecordingBackend:
     return place
 
 
+@pytest.fixture
+def mixed(backend: Backend) -> Registry:
+    """The same at a place of each kind, read from there alone."""
+    Registry(backend, cache=False).save("mixed", MIXED)
+    return Registry(backend, cache=False)
+
+
 def _without(place: MemoryBackend, prefix: str) -> None:
     """What a collector would have done to everything below `prefix`."""
     place.delete([info.key for info in place.list(prefix)])
@@ -65,10 +74,10 @@ def _without(place: MemoryBackend, prefix: str) -> None:
 # ------------------------------------------------------------------------------------------------ bytes
 
 
-def test_reads_anywhere_give_the_stored_bytes(stored: RecordingBackend) -> None:
+def test_reads_anywhere_give_the_stored_bytes(mixed: Registry) -> None:
     """300 reads of any size at any place equal the slices of what was saved."""
     draw = random.Random(0)
-    with Registry(stored).open("mixed") as opened:
+    with mixed.open("mixed") as opened:
         for _ in range(300):
             start, size = draw.randrange(len(MIXED) + 10), draw.choice([0, 1, 3000, 70_000, 300_000, 2 * MIB])
             assert opened.seek(start) == start
@@ -86,9 +95,9 @@ def test_reading_on_gives_the_whole_file(stored: RecordingBackend, step: int) ->
     assert whole == MIXED
 
 
-def test_reading_on_from_the_middle(stored: RecordingBackend) -> None:
+def test_reading_on_from_the_middle(mixed: Registry) -> None:
     """`read()` behind a seek gives the rest, also where that is nothing."""
-    with Registry(stored).open("mixed") as opened:
+    with mixed.open("mixed") as opened:
         for start in (0, 1, 6 * MIB + 1, len(MIXED) - 1, len(MIXED), len(MIXED) + 5):
             opened.seek(start)
             assert opened.read() == MIXED[start:]
@@ -118,14 +127,13 @@ def test_it_is_a_file_like_any_other(stored: RecordingBackend) -> None:
             call()
 
 
-def test_many_threads_with_streams_of_their_own(stored: RecordingBackend) -> None:
+def test_many_threads_with_streams_of_their_own(mixed: Registry) -> None:
     """One Registry opens for many threads at once."""
-    registry = Registry(stored)
     wrong: list[int] = []
 
     def read(seed: int) -> None:
         draw = random.Random(seed)
-        with registry.open("mixed") as opened:
+        with mixed.open("mixed") as opened:
             for _ in range(20):
                 start = draw.randrange(len(MIXED))
                 opened.seek(start)
@@ -140,9 +148,9 @@ def test_many_threads_with_streams_of_their_own(stored: RecordingBackend) -> Non
     assert not wrong
 
 
-def test_threads_that_share_one_stream_lose_nothing(stored: RecordingBackend) -> None:
+def test_threads_that_share_one_stream_lose_nothing(mixed: Registry) -> None:
     """Each byte of the file goes to exactly one of the readers."""
-    opened = Registry(stored).open("mixed")
+    opened = mixed.open("mixed")
     pieces: list[bytes] = []
 
     def read() -> None:
@@ -180,9 +188,9 @@ def test_threads_that_share_the_raw_stream_lose_nothing(stored: RecordingBackend
 @pytest.mark.filterwarnings(
     "ignore:This process:DeprecationWarning"
 )  # of Python 3.12, for a fork with threads
-def test_a_forked_child_goes_on_reading(stored: RecordingBackend) -> None:
+def test_a_forked_child_goes_on_reading(mixed: Registry) -> None:
     """Threads that read ahead do not exist in the child, and it does not wait for them."""
-    opened = Registry(stored).open("mixed")
+    opened = mixed.open("mixed")
     for _ in range(6):
         opened.read(128 * 1024)
     start = opened.tell()

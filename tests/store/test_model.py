@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings, strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from casreg import (
-    MemoryBackend,
     ObjectNotFoundError,
     ReadOnlyError,
     Registry,
@@ -23,12 +26,14 @@ from casreg import (
     VersionConflictError,
     VersionProtectedError,
 )
-from casreg.backends.local import LocalBackend
 from casreg.versions import Version, next_after, parse_version
 from registry.lab import NoFlush
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from casreg.backends.base import Backend
+    from places import Places
 
 # "again" is a second mount of the place of "a", "shown" a read-only one of the place of "b".
 LOCATIONS = st.sampled_from(["a", "b", "again"])
@@ -70,20 +75,19 @@ class Name:
 
 
 class Model(RuleBasedStateMachine):
-    """The operations, done to both."""
+    """The operations, done to both, at new places for each example."""
+
+    def __init__(self, new_place: Callable[[], Backend]) -> None:
+        super().__init__()
+        self.new_place = new_place
 
     @initialize(default=st.sampled_from([None, "a", "b"]))
     def begin(self, default: str | None) -> None:
-        places = {place: self.place(place) for place in "ab"}
+        places = {place: self.new_place() for place in "ab"}
         self.store = Store(mounts={"a": Registry(places["a"]), "b": places["b"]}, default_location=default)
         self.store.add_mount("again", places["a"])
         self.store.add_mount("shown", places["b"], read_only=True)
         self.names: dict[tuple[str, str], Name] = {}
-
-    def place(self, name: str) -> Backend:
-        """A new place."""
-        del name
-        return MemoryBackend()
 
     def known(self, location: str, name: str) -> Name:
         return self.names.setdefault((PLACE[location], name), Name())
@@ -262,22 +266,24 @@ class Model(RuleBasedStateMachine):
                 assert self.store.info(f"{place}/{name}@{tag}")["version"] == str(version)
 
 
-class LocalModel(Model):
-    """The same on two folders."""
-
-    folder: tempfile.TemporaryDirectory[str] | None = None
-
-    def place(self, name: str) -> Backend:
-        if self.folder is None:
-            self.folder = tempfile.TemporaryDirectory()
-        return LocalBackend(Path(self.folder.name) / name, file_system=NoFlush())
-
-    def teardown(self) -> None:
-        if self.folder is not None:
-            self.folder.cleanup()
+EXAMPLES = {"memory": 60, "local": 15, "s3": 3, "gcs": 3}
 
 
-TestModel = Model.TestCase
-TestModel.settings = settings(max_examples=60, stateful_step_count=30)
-TestLocalModel = LocalModel.TestCase
-TestLocalModel.settings = settings(max_examples=15, stateful_step_count=30)
+def run(places: Places, examples: int) -> None:
+    """Thirty steps an example. No flushes: no power failure will ever meet these places."""
+    new_place = replace(places, file_system=NoFlush()).new
+    run_state_machine_as_test(
+        lambda: Model(new_place),  # type: ignore[arg-type]  # its text allows a function
+        settings=settings(max_examples=examples, stateful_step_count=30),
+    )
+
+
+def test_model(places: Places) -> None:
+    """Whatever is done to a Store, it tells and holds what the model does; over places of every kind."""
+    run(places, EXAMPLES[places.kind])
+
+
+@pytest.mark.soak
+def test_model_for_long(places: Places) -> None:
+    """The same, twenty times as often."""
+    run(places, 20 * EXAMPLES[places.kind])

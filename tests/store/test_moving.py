@@ -35,14 +35,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from casreg.materializers import Materializer
+    from places import Places
 
 KEPT = ("digest", "data_digest", "class", "materializer", "metadata", "notes", "created", "size")
 
 
 @pytest.fixture
-def store() -> Store:
+def store(places: Places) -> Store:
     """Mount `a` has two versions of `x`, with all that can be said of a version; `b` is empty."""
-    store = Store(mounts={"a": Registry(MemoryBackend()), "b": Registry(MemoryBackend())})
+    store = Store(mounts={"a": Registry(places.new()), "b": Registry(places.new())})
     store.save("a/x", {"n": (1, {2})}, metadata={"score": 0.5}, notes={"by": "me"}, tags=["prod", "best"])
     store.save("a/x", {"n": 2})
     return store
