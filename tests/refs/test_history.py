@@ -83,6 +83,14 @@ def test_what_is_missing_is_said_with_what_exists(selector: str, message: str) -
         history.with_tag("test", v("1.0.0")).select(parse_selector(selector))
 
 
+def test_what_is_retired_is_not_said_to_come_back() -> None:
+    """`undelete` is proposed only where a tombstone is left."""
+    history = history_of("1.0.0")
+    ref = replace(history.ref, records={**history.ref.records, v("1.0.1"): Record()})
+    with pytest.raises(ObjectNotFoundError, match=r"has no version 1\.0\.1; there are 1\.0\.0$"):
+        replace(history, ref=ref).select(parse_selector("1.0.1"))
+
+
 def test_the_message_about_a_missing_version_stays_short() -> None:
     """Of many versions only the highest are named."""
     history = history_of(*(f"1.0.{patch}" for patch in range(100)))
@@ -239,6 +247,12 @@ def test_a_tag_moves() -> None:
     history = history_of("1.0.0", "1.0.1").with_tag("prod", v("1.0.0")).with_tag("prod", v("1.0.1"))
     assert history.select(parse_selector("prod"))[0] == v("1.0.1")
     assert history.without_tag("prod").ref.tags == {}
+
+
+def test_removing_a_tag_leaves_the_others() -> None:
+    """Also those on the same version."""
+    history = history_of("1.0.0", "1.0.1").with_tag("prod", v("1.0.0")).with_tag("best", v("1.0.0"))
+    assert list(history.with_tag("next", v("1.0.1")).without_tag("prod").ref.tags) == ["best", "next"]
 
 
 def test_impossible_tags_are_refused() -> None:
