@@ -11,6 +11,8 @@ from casreg.backends.base import ObjectInfo, Token
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from typing_extensions import Buffer
+
     from casreg.backends.s3.wire import Answer
 
 
@@ -64,8 +66,13 @@ def deletion(keys: Iterable[str]) -> tuple[bytes, dict[str, str]]:
     from minio.xml import marshal
 
     body = marshal(DeleteRequest([DeleteObject(key) for key in keys]))
-    checksum = hashlib.md5(body, usedforsecurity=False).digest()  # S3 asks for this one
-    return body, {"Content-MD5": base64.b64encode(checksum).decode()}
+    return body, checksum(body)
+
+
+def checksum(body: Buffer) -> dict[str, str]:
+    """The header by which a server sees whether all of a body has come: the checksum that S3 has had from the first."""
+    digest = hashlib.md5(body, usedforsecurity=False).digest()
+    return {"Content-MD5": base64.b64encode(digest).decode()}
 
 
 def read_deleted(answer: Answer) -> Deleted:
