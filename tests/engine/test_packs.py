@@ -106,6 +106,21 @@ def test_the_nonce_is_16_random_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (asked, data[16:32]) == ([16], b"\7" * 16)
 
 
+def test_a_pack_is_to_the_byte_what_the_format_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put together here by hand: header, frames, table, trailer, all numbers with the lowest byte first."""
+    monkeypatch.setattr("casreg.packs.secrets.token_bytes", bytes)
+    one, two = digest_of(b"one"), digest_of(b"twice")
+    builder = PackBuilder(bytearray())
+    builder.append(one, 0, b"one", 3)
+    builder.append(two, 1, b"2*", 5)
+    header = b"casregP1" + bytes(8) + bytes(16)
+    frames = b"\0\0\0\0\3\0\0\0\3\0\0\0" + one + b"one" + b"\1\0\0\0\2\0\0\0\5\0\0\0" + two + b"2*"
+    table = one + b"\x20\0\0\0\0\0\0\0\3\0\0\0\3\0\0\0" + two + b"\x4f\0\0\0\0\0\0\0\2\0\0\0\5\0\0\0"
+    trailer = b"\2\0\0\0\0\0\0\0" + digest_of(table) + b"casregE1"
+    assert bytes(builder.seal().data) == header + frames + table + trailer
+    assert (len(header), len(frames) - 5, len(table), len(trailer)) == (32, 2 * 44, 2 * 48, 48)
+
+
 def test_a_buffer_that_is_used_again() -> None:
     """What an earlier, longer pack left in the buffer does not get into the next."""
     buffer = bytearray()
