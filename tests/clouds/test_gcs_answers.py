@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from casreg import GCPRegistryBackend, NotFound, Registry, StorageError
+from casreg import GCPRegistryBackend, NotFound, Registry, StorageError, StoragePermissionError
 from casreg.backends.base import Token
 from casreg.backends.gcs.upload import upload_of
 from clouds.scripted import Reply, Scripted
+from clouds.tracebacks import variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from casreg.testing.servers import Server
 
@@ -100,3 +102,20 @@ def test_an_upload_is_handed_over_in_pieces() -> None:
     assert max(map(len, pieces)) <= 256 * 1024
     assert b"".join(pieces) == upload.head + data + upload.tail
     assert len(upload) == sum(map(len, pieces))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"type": "service_account", "private_key": "hunter2", "client_email": "a@b", "token_uri": "https://c"}',
+        '{"type": "authorized_user", "client_secret": "hunter2"}',
+        '["hunter2"',
+    ],
+)
+def test_a_damaged_key_stands_in_no_variable_that_is_shown(tmp_path: Path, content: str) -> None:
+    """Some tools print a traceback with the variables of each frame, and those of its causes."""
+    path = tmp_path / "key.json"
+    path.write_text(content)
+    with pytest.raises(StoragePermissionError, match="damaged") as failed:
+        GCPRegistryBackend("gs://bucket", credentials_path=path).get("a")
+    assert "hunter2" not in variables_of(failed.value, __file__)

@@ -15,6 +15,7 @@ from casreg.backends.s3.wire import Wire
 from casreg.testing import proxy as proxies
 from clouds.s3_lab import backend
 from clouds.scripted import Asked, Reply, Scripted
+from clouds.tracebacks import variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,3 +105,15 @@ def test_the_region_is_that_of_the_endpoint(endpoint: str, region: str | None) -
     place = place_of(None, endpoint=endpoint, bucket="bucket", secure=None, region=None, prefix="")
     wire = Wire(place, Keys("any", "any"), ca_file=None, timeout=1)
     assert (wire._client._base_url.region or None) == region
+
+
+def test_keys_stand_in_no_variable_that_is_shown(scripted: Scripted) -> None:
+    """Some tools print a traceback with the variables of each frame, the SDK's among them."""
+    scripted.answer = lambda _: Reply(403)
+    place = backend(scripted.url, access_key="somebody", secret_key="hunter2-hunter2")
+    for use in (lambda: place.get("a"), lambda: place.create("a", b"x")):
+        with pytest.raises(StoragePermissionError) as failed:
+            use()
+        shown = variables_of(failed.value, __file__)
+        assert "Credentials(…)" in shown
+        assert "hunter2" not in shown

@@ -51,6 +51,18 @@ def _from_file(place: Place, path: str) -> tuple[Credentials, str | None]:
     Raises:
         StoragePermissionError: It is not there, cannot be read, or is something else.
     """
+    found = _read(path)
+    if isinstance(found, str):
+        # Raised here, with no cause: whatever failed has the content of the file among its variables, or its attributes.
+        raise StoragePermissionError(
+            f"the credentials file {path} for {place.location} {found}. Give the path of a service account's key (JSON), or "
+            "leave credentials_path out to use the ambient credentials (GOOGLE_APPLICATION_CREDENTIALS, gcloud, the machine)"
+        )
+    return found
+
+
+def _read(path: str) -> tuple[Credentials, str | None] | str:
+    """The credentials in a file, or why there are none."""
     from google.auth.exceptions import GoogleAuthError
     from google.oauth2 import credentials, service_account
 
@@ -64,18 +76,10 @@ def _from_file(place: Place, path: str) -> tuple[Credentials, str | None]:
         if kind == "authorized_user":
             user = credentials.Credentials.from_authorized_user_info(info, scopes=_SCOPES)
             return user, info.get("quota_project_id")
-    except FileNotFoundError as err:
-        raise _unusable(place, path, "does not exist") from err
+    except FileNotFoundError:
+        return "does not exist"
     except OSError as err:
-        raise _unusable(place, path, f"cannot be read ({err.strerror})") from err
+        return f"cannot be read ({err.strerror})"
     except (ValueError, GoogleAuthError) as err:
-        # The text of the error is not repeated: it could quote the file.
-        raise _unusable(place, path, f"is damaged ({type(err).__name__})") from err
-    raise _unusable(place, path, "is neither the key of a service account nor that of a user")
-
-
-def _unusable(place: Place, path: str, what: str) -> StoragePermissionError:
-    return StoragePermissionError(
-        f"the credentials file {path} for {place.location} {what}. Give the path of a service account's key (JSON), or "
-        "leave credentials_path out to use the ambient credentials (GOOGLE_APPLICATION_CREDENTIALS, gcloud, the machine)"
-    )
+        return f"is damaged ({type(err).__name__})"
+    return "is neither the key of a service account nor that of a user"

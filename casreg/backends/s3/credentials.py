@@ -58,7 +58,7 @@ def provider_of(keys: Keys, place: Place) -> Provider:
     )
 
     if keys.access_key and keys.secret_key:
-        return StaticProvider(keys.access_key, keys.secret_key, keys.session_token)
+        return _named(StaticProvider(keys.access_key, keys.secret_key, keys.session_token), place)
     found: list[Provider] = [EnvAWSProvider(), EnvMinioProvider(), AWSConfigProvider()]
     if os.environ.get("MINIO_ALIAS"):
         found.append(MinioClientConfigProvider())
@@ -79,13 +79,20 @@ def _roles() -> Provider:
 
 
 def _named(provider: Provider, place: Place) -> Provider:
-    """The provider, whose failure says what was looked for."""
+    """The provider, whose failure says what was looked for, and whose keys are not shown."""
+    from minio.credentials.credentials import Credentials as Shown
     from minio.credentials.providers import Provider as Base
+
+    class Hidden(Shown):
+        """Keys that the SDK has in its variables, which some tools print with every traceback."""
+
+        def __repr__(self) -> str:
+            return "Credentials(…)"
 
     class Named(Base):
         def retrieve(self) -> Credentials:
             try:
-                return provider.retrieve()
+                found = provider.retrieve()
             except CasregError:
                 raise
             except Exception as err:  # of files, parsers, roles and networks: the SDK names no kinds
@@ -94,5 +101,6 @@ def _named(provider: Provider, place: Place) -> Provider:
                     "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or write them to ~/.aws/credentials. "
                     "A backend that was pickled leaves its keys behind, and finds those of the machine it arrives at"
                 ) from err
+            return Hidden(found.access_key, found.secret_key, found.session_token, found.expiration)
 
     return Named()
