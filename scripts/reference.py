@@ -41,6 +41,7 @@ SECTIONS = {
         "backends.base.Backend",
         "backends.base.Object",
         "backends.base.ObjectInfo",
+        "backends.base.Traits",
     ],
     "Progress": ["progress.Progress"],
 }

@@ -77,6 +77,31 @@ class ObjectInfo:
     modified: float
 
 
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a storage is like: what calls cost there. A hint for speed, never for safety.
+
+    A backend may have an attribute `traits`; a wrapper gives those of what it wraps (`traits_of`).
+
+    Attributes:
+        swap_seconds: Seconds that an update of one key needs, where the storage takes only so many of them. Writers
+            that got in each other's way wait about that long before they try again.
+        parallel_requests: So many requests are worth having under way at the same time, since each is mostly waiting
+            for a network; requests for data are then few and long, too. 0 for a place on this machine, where threads
+            are worth no more than there are cores.
+
+    Raises:
+        InvalidArgumentError: One of them is negative.
+    """
+
+    swap_seconds: float = 0.0
+    parallel_requests: int = 0
+
+    def __post_init__(self) -> None:
+        if self.swap_seconds < 0 or self.parallel_requests < 0:
+            raise InvalidArgumentError(f"{self} has a number below 0; 0 says nothing")
+
+
 class Readable(Protocol):
     """What loads need of a backend: something that gives bytes.
 
@@ -106,8 +131,8 @@ class Backend(Protocol):
     meaning is exact (`NotFound`, `AlreadyExists`, `Conflict`), an error of `create` or `swap` leaves in doubt
     whether the write happened, and the caller has to read.
 
-    A backend whose storage takes only so many updates of one key may have an attribute `swap_seconds`: seconds that
-    one needs. Writers that got in each other's way then wait about that long before they try again.
+    A backend may also have an attribute `traits`, a `Traits`: what its storage is like, as far as that changes how it is
+    best used.
     """
 
     @property
@@ -167,3 +192,17 @@ class Backend(Protocol):
     def delete(self, keys: Iterable[str]) -> None:
         """Remove keys; a key that is missing is fine. When it returns, every one of them is gone."""
         ...
+
+
+def traits_of(place: Readable) -> Traits:
+    """What a place says of itself; of one that says nothing, `Traits()`. No I/O.
+
+    Raises:
+        InvalidArgumentError: Its attribute `traits` is something else.
+    """
+    traits = getattr(place, "traits", Traits())
+    if not isinstance(traits, Traits):
+        raise InvalidArgumentError(
+            f"the traits of {place.location} are {traits!r:.80}; a backend that has some gives casreg.backends.base.Traits"
+        )
+    return traits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from casreg.backends.base import Object
+from casreg.backends.base import Object, traits_of
 from casreg.cache.copies import Copies
 from casreg.keys import HEAD, MARKER, REFS
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from casreg.backends.base import Backend, ObjectInfo, Token
+    from casreg.backends.base import Backend, ObjectInfo, Token, Traits
     from casreg.cache.cache import Cache
 
 _REMEMBERED: Final = 16 * 1024 * 1024
@@ -56,9 +56,9 @@ class CachedBackend:
         return self.backend.location
 
     @property
-    def swap_seconds(self) -> float:
-        """That of the place, if it has one; else 0."""
-        return float(getattr(self.backend, "swap_seconds", 0.0))
+    def traits(self) -> Traits:
+        """Those of the place."""
+        return traits_of(self.backend)
 
     def get(self, key: str, start: int = 0, stop: int | None = None, *, held: Object | None = None) -> Object:
         """See `Backend.get`. Always asks the place."""

@@ -16,7 +16,7 @@ import re
 from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from casreg.backends.base import Object
+from casreg.backends.base import Object, traits_of
 from casreg.digest import digest_of
 from casreg.keys import INDEX, parse_data_key
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from casreg.backends.base import Readable
+    from casreg.backends.base import Readable, Traits
     from casreg.cache.shelf import Shelf
 
 BLOCK: Final = 256 * 1024
@@ -78,6 +78,11 @@ class Copies:
     def location(self) -> str:
         """That of the place."""
         return self._backend.location
+
+    @property
+    def traits(self) -> Traits:
+        """Those of the place: what is not here is asked of it."""
+        return traits_of(self._backend)
 
     def get(self, key: str, start: int = 0, stop: int | None = None, *, held: Object | None = None) -> Object:
         """Read bytes as `Backend.get`, with one request to the place at most. What is immutable has no token here.

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from casreg.exceptions import CorruptError, NotFound
 from casreg.fetch import plan, verified
+from casreg.fetch.sharing import at_once
 from casreg.packs import FRAME, key_of, parse_table, table_range
-from casreg.threads import Threads, workers
+from casreg.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -91,7 +92,7 @@ class Excerpts:
 
         if len(wanted) == 1:
             return fetch(wanted[0])
-        with Threads(max(1, min(workers(), len(wanted))), "casreg-open") as threads:
+        with Threads(max(1, min(at_once(self._backend), len(wanted))), "casreg-open") as threads:
             fetched = [threads.submit(fetch, request) for request in wanted]
             return [piece for future in fetched for piece in future.result()]
 

@@ -19,9 +19,11 @@ MAX_REQUEST: Final = 8 * 1024 * 1024
 MAX_GAP: Final = 64 * 1024
 """Bytes that nobody asked for are read along where that saves a request."""
 
-
 MAX_REPEATS: Final = 32
 """So often the same run of a pack is used for one read of it."""
+
+MAX_CHUNKS: Final = 256
+"""Long runs are joined to no more chunks than this, of about 16 MiB: however well they compress, there is memory for them."""
 
 
 class Part(NamedTuple):
@@ -54,15 +56,26 @@ class Request(NamedTuple):
     parts: tuple[Part, ...]
 
 
-def requests(packs: Sequence[PackRef], runs: Sequence[Run], first: int, count: int) -> Iterator[Request]:
+def requests(
+    packs: Sequence[PackRef], runs: Sequence[Run], first: int, count: int, fill: int = 0
+) -> Iterator[Request]:
     """The reads that give chunks `first` to `first + count` of a section, in order.
+
+    Short runs that stand side by side are read together.
+
+    Args:
+        packs: The packs of the placement.
+        runs: The runs of the section.
+        first: Number of the first wanted chunk.
+        count: How many are wanted.
+        fill: Long runs are read together, too, up to so many bytes (`casreg.fetch.sharing`).
 
     Raises:
         CorruptError: The runs do not reach so far.
     """
     held: list[Part] = []
     for part in _parts(runs, first, count):
-        if held and not _joins(held, part):
+        if held and not _joins(held, part, fill):
             yield _request(packs, held)
             held = []
         held.append(part)
@@ -82,19 +95,18 @@ def _parts(runs: Sequence[Run], first: int, count: int) -> Iterator[Part]:
         first, at = end, at + 1
 
 
-def _joins(held: Sequence[Part], part: Part) -> bool:
+def _joins(held: Sequence[Part], part: Part, fill: int) -> bool:
     last, run = held[-1].run, part.run
     if run == last._replace(first=run.first):
         # The same bytes again, as in a long stretch of zeros: they are read once for some megabytes of content.
         return len(held) < MAX_REPEATS
     gap = run.offset - (last.offset + last.length)
-    return (
-        run.pack == last.pack
-        and 0 <= gap <= MAX_GAP
-        and run.offset + run.length - held[0].run.offset <= MAX_REQUEST
-        # Short runs are worth joining; long ones are better shared among threads.
-        and (run.length <= MAX_GAP or last.length <= MAX_GAP)
-    )
+    if run.pack != last.pack or not 0 <= gap <= MAX_GAP:
+        return False
+    length = run.offset + run.length - held[0].run.offset
+    if run.length <= MAX_GAP or last.length <= MAX_GAP:
+        return length <= MAX_REQUEST
+    return length <= fill and run.first + run.chunks - held[0].run.first <= MAX_CHUNKS
 
 
 def _request(packs: Sequence[PackRef], parts: Sequence[Part]) -> Request:

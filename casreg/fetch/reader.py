@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from casreg.digest import digest_of
 from casreg.exceptions import CorruptError
 from casreg.fetch import plan, verified
+from casreg.fetch.sharing import MAX_AT_ONCE, at_once, fill
 from casreg.fetch.sinks import Tree
 from casreg.keys import manifest_key
 from casreg.manifests import decode_list, decode_tree
 from casreg.model import section_name
 from casreg.progress import Progress
-from casreg.threads import MAX_WORKERS, Threads, workers
+from casreg.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from casreg.backends.base import Readable
     from casreg.model import Chunk, Entry, Manifest, Stream
     from casreg.progress import ProgressCallback
+
+
+_WINDOW: Final = 2 * MAX_AT_ONCE
+"""So many requests are handed to the threads of a load before the first has to be done."""
 
 
 class VersionReader:
@@ -183,7 +188,9 @@ class VersionReader:
             use(self._inline(first, chunks))
             return
         placement = self._manifest.placement
-        wanted = list(plan.requests(placement.packs, placement.runs.get(section, ()), first, len(chunks)))
+        runs = placement.runs.get(section, ())
+        filled = fill(self._backend, sum(chunk.size for chunk in chunks))
+        wanted = list(plan.requests(placement.packs, runs, first, len(chunks), filled))
 
         def fetch(request: plan.Request) -> tuple[int, int, int]:
             size, pieces = verified.read(self._backend, request, lambda number: chunks[number - first])
@@ -194,10 +201,10 @@ class VersionReader:
         if len(wanted) == 1:
             self._report(*fetch(wanted[0]), counted=counted)
             return
-        threads = Threads(min(workers(), len(wanted)), "casreg-load")
+        threads = Threads(min(at_once(self._backend), len(wanted)), "casreg-load")
         try:
-            window = deque(threads.submit(fetch, request) for request in wanted[: 2 * MAX_WORKERS])
-            for request in wanted[2 * MAX_WORKERS :]:
+            window = deque(threads.submit(fetch, request) for request in wanted[:_WINDOW])
+            for request in wanted[_WINDOW:]:
                 self._report(*window.popleft().result(), counted=counted)
                 window.append(threads.submit(fetch, request))
             for future in window:

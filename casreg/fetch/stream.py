@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from casreg.fetch.excerpt import Excerpts
 from casreg.fetch.lists import chunks_of
+from casreg.fetch.sharing import at_once
 from casreg.keys import manifest_key
-from casreg.threads import Threads, workers
+from casreg.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,6 +78,7 @@ class FileStream(io.RawIOBase):
         entry, firsts = reader.place(path)
         self._size = entry.stream.size
         self._first = firsts[0]
+        self._at_once = at_once(backend)
         self._excerpts = Excerpts(backend, manifest, moved)
         self._chunks = chunks_of(entry.stream, "data", firsts, self._excerpts, manifest_key(manifest.digest))
         self._position = 0
@@ -209,9 +211,9 @@ class FileStream(io.RawIOBase):
         """Let threads fetch what begins at `offset` and behind it, as far as `until`."""
         if self._ahead:
             offset = self._ahead[-1][0].end
-        while offset < until and len(self._ahead) <= workers():
+        while offset < until and len(self._ahead) <= self._at_once:
             if self._threads is None:
-                self._threads = os.getpid(), Threads(workers(), "casreg-open")
+                self._threads = os.getpid(), Threads(self._at_once, "casreg-open")
             piece = self._piece(offset, until - offset)
             number = self._first + piece.first
             read = self._threads[1].submit(self._excerpts.read, "data", number, piece.chunks)

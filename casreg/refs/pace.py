@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from casreg.backends.base import traits_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -67,5 +69,5 @@ PACE = Pace()
 
 def pace_for(backend: Backend) -> Pace:
     """The pace for the refs of a place: slower where the storage takes only so many updates of one key a second."""
-    needed = float(getattr(backend, "swap_seconds", 0.0))
+    needed = traits_of(backend).swap_seconds
     return replace(PACE, base=needed) if needed > PACE.base else PACE

@@ -14,6 +14,7 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from casreg.backends.base import traits_of
 from casreg.exceptions import StorageError, StorageUnavailableError
 from casreg.testing.recording import Call, CallLog, bytes_sent
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from casreg.backends.base import Backend, Object, ObjectInfo, Token
+    from casreg.backends.base import Backend, Object, ObjectInfo, Token, Traits
 
 _Result = TypeVar("_Result")
 
@@ -104,6 +105,11 @@ class FaultBackend:
     def location(self) -> str:
         """That of the inner backend."""
         return self.inner.location
+
+    @property
+    def traits(self) -> Traits:
+        """Those of the inner backend."""
+        return traits_of(self.inner)
 
     def deliver(self) -> int:
         """Do now what is still under way. How many calls that were; what storage refuses is refused silently."""

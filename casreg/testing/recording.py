@@ -6,12 +6,14 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from casreg.backends.base import traits_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from typing_extensions import Buffer
 
-    from casreg.backends.base import Backend, Object, ObjectInfo, Token
+    from casreg.backends.base import Backend, Object, ObjectInfo, Token, Traits
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,11 @@ class RecordingBackend:
     def location(self) -> str:
         """That of the inner backend."""
         return self.inner.location
+
+    @property
+    def traits(self) -> Traits:
+        """Those of the inner backend."""
+        return traits_of(self.inner)
 
     def get(self, key: str, start: int = 0, stop: int | None = None, *, held: Object | None = None) -> Object:
         """See `Backend.get`."""

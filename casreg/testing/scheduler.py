@@ -13,12 +13,14 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from casreg.backends.base import traits_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from typing_extensions import Buffer
 
-    from casreg.backends.base import Backend, Object, ObjectInfo, Token
+    from casreg.backends.base import Backend, Object, ObjectInfo, Token, Traits
 
 _World = TypeVar("_World")
 
@@ -183,6 +185,11 @@ class SchedulerBackend:
     def location(self) -> str:
         """That of the inner backend."""
         return self.inner.location
+
+    @property
+    def traits(self) -> Traits:
+        """Those of the inner backend."""
+        return traits_of(self.inner)
 
     def get(self, key: str, start: int = 0, stop: int | None = None, *, held: Object | None = None) -> Object:
         """See `Backend.get`."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from casreg import codec
 from casreg.exceptions import CorruptError
 from casreg.fetch import plan
+from casreg.fetch.sharing import at_once, fill
 from casreg.ingest.packing import Encoded
 from casreg.packs import iterate_frames, key_of, open_frame
 from casreg.threads import Threads, workers
@@ -78,7 +79,9 @@ class FrameReader:
             data = self._backend.get(key_of(request.pack), request.start, request.stop).data
             return [use(one) for one in _opened(request, memoryview(data), chunks, wanted)]
 
-        return _ahead(fetch, self._requests(section, chunks, numbers))
+        return _ahead(
+            fetch, self._requests(section, chunks, numbers), max(2 * workers(), at_once(self._backend))
+        )
 
     def _requests(
         self, section: str, chunks: Sequence[Chunk], numbers: Collection[int]
@@ -90,14 +93,15 @@ class FrameReader:
             raise CorruptError(
                 f"a placement has not as many chunks in {section!r} as its content; another copy can heal it"
             )
+        filled = fill(self._backend, sum(chunks[number].size for number in numbers))
         first = stop = 0
         for at in sorted({bisect_right(runs, number, key=lambda run: run.first) - 1 for number in numbers}):
             run = runs[at]
             if run.first != stop:
-                yield from plan.requests(placement.packs, runs, first, stop - first)
+                yield from plan.requests(placement.packs, runs, first, stop - first, filled)
                 first = run.first
             stop = run.first + run.chunks
-        yield from plan.requests(placement.packs, runs, first, stop - first)
+        yield from plan.requests(placement.packs, runs, first, stop - first, filled)
 
 
 def _opened(
@@ -128,16 +132,16 @@ def _encoded(chunk: Chunk, codec_id: int, stored: memoryview, data: Buffer) -> E
 
 
 def _ahead(
-    fetch: Callable[[plan.Request], list[_T]], requests: Iterable[plan.Request]
+    fetch: Callable[[plan.Request], list[_T]], requests: Iterable[plan.Request], at_most: int
 ) -> Generator[list[_T]]:
-    """`fetch` of each request, in order, done by threads that are a little ahead."""
+    """`fetch` of each request, in order, done by threads, `at_most` so many, that are a little ahead."""
     left = iter(requests)
     head = [request for _, request in zip(range(2), left, strict=False)]
     if len(head) < 2:  # one request is done sooner here than handed to a thread
         for request in head:
             yield fetch(request)
         return
-    threads = Threads(min(_AHEAD, 2 * workers()), "casreg-copy")
+    threads = Threads(min(_AHEAD, at_most), "casreg-copy")
     try:
         window = deque(threads.submit(fetch, request) for request in head)
         for request in left:

@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 from casreg import codec
 from casreg.digest import digest_of
 from casreg.exceptions import CorruptError
-from casreg.fetch.plan import MAX_GAP, MAX_REQUEST, opened, requests
+from casreg.fetch.plan import MAX_CHUNKS, MAX_GAP, MAX_REQUEST, opened, requests
 from casreg.model import Chunk, PackRef, Run
 from casreg.packs import FRAME, PackBuilder
 from registry.lab import noise
@@ -37,14 +37,14 @@ def _runs(draw: st.DrawFn) -> list[Run]:
 
 
 @settings(max_examples=200)
-@given(runs=_runs(), data=st.data())
-def test_every_wanted_chunk_is_read_once_in_order(runs: list[Run], data: st.DataObject) -> None:
+@given(runs=_runs(), fill=st.integers(0, MAX_REQUEST), data=st.data())
+def test_every_wanted_chunk_is_read_once_in_order(runs: list[Run], fill: int, data: st.DataObject) -> None:
     """Whatever part of a section is wanted, its chunks come once and in order, each within the range of its request."""
     total = runs[-1].first + runs[-1].chunks
     first = data.draw(st.integers(0, total))
     count = data.draw(st.integers(0, total - first))
     wanted: list[int] = []
-    for request in requests(_packs(3), runs, first, count):
+    for request in requests(_packs(3), runs, first, count, fill):
         assert request.stop - request.start <= max(MAX_REQUEST, *(run.length for run in runs))
         held = [part.run for part in request.parts]
         assert sum(run.length for run in held) + MAX_GAP * (len(held) - 1) >= request.stop - request.start
@@ -60,6 +60,50 @@ def test_small_neighbours_are_read_together() -> None:
     """Many small runs side by side are one request."""
     runs = [Run(0, 32 + 1_000 * number, 900, number, 1) for number in range(100)]
     assert len(list(requests(_packs(1), runs, 0, 100))) == 1
+
+
+MIB = 1 << 20
+
+
+def _side_by_side(lengths: list[int], chunks: int = 60, packs: int = 1) -> list[Run]:
+    """Runs one behind the other, the same number in each pack."""
+    runs: list[Run] = []
+    for number, length in enumerate(lengths):
+        pack = number * packs // len(lengths)
+        offset = runs[-1].offset + runs[-1].length if runs and runs[-1].pack == pack else 32
+        runs.append(Run(pack, offset, length, number * chunks, chunks))
+    return runs
+
+
+def _parts(runs: list[Run], fill: int) -> list[int]:
+    """How many runs each request has, if all are read."""
+    packs = _packs(runs[-1].pack + 1)
+    count = runs[-1].first + runs[-1].chunks
+    return [len(request.parts) for request in requests(packs, runs, 0, count, fill)]
+
+
+@pytest.mark.parametrize(
+    ("fill", "parts"),
+    [(0, [1] * 8), (6 * MIB - 1, [1] * 8), (6 * MIB, [2] * 4), (MAX_REQUEST, [2] * 4)],
+)
+def test_long_neighbours_are_read_together_where_that_is_asked_for(fill: int, parts: list[int]) -> None:
+    """Up to so many bytes, and none where there is nothing to gain."""
+    assert _parts(_side_by_side([3 * MIB] * 8), fill) == parts
+
+
+def test_what_is_read_together_is_in_one_pack_and_hardly_apart() -> None:
+    """A request has one pack, and little that nobody asked for."""
+    assert _parts(_side_by_side([MIB] * 6, packs=2), MAX_REQUEST) == [3, 3]
+    apart = [
+        run._replace(offset=run.offset + run.pack + (MAX_GAP + 1) * (run.first >= 120))
+        for run in _side_by_side([MIB] * 4)
+    ]
+    assert _parts(apart, MAX_REQUEST) == [2, 2]
+
+
+def test_what_compresses_well_is_not_read_together_for_ever() -> None:
+    """All chunks of a request are in memory at once, however few bytes they are in the pack."""
+    assert _parts(_side_by_side([100_000] * 8, chunks=MAX_CHUNKS // 2), MAX_REQUEST) == [2] * 4
 
 
 @pytest.mark.parametrize(("first", "count"), [(0, 11), (5, 6), (10, 1)])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from casreg.backends.base import Token
+from casreg.backends.base import Token, Traits
 from casreg.backends.memory import MemoryBackend
 from casreg.exceptions import (
     CommitConflictError,
@@ -448,10 +448,10 @@ def test_a_place_says_how_seldom_it_can_be_written() -> None:
     """The pace waits at least so long; a place that says nothing, or less, gets the pace of all."""
 
     class Slow(MemoryBackend):
-        swap_seconds = 1.0
+        traits = Traits(swap_seconds=1.0)
 
     class Quick(MemoryBackend):
-        swap_seconds = PACE.base
+        traits = Traits(swap_seconds=PACE.base)
 
     assert pace_for(Slow()) == replace(PACE, base=1.0)
     assert pace_for(Quick()) is PACE

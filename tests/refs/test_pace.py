@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from casreg.backends.base import Traits
 from casreg.backends.gcs import GCSBackend
 from casreg.backends.memory import MemoryBackend
 from casreg.cache import Cache, CachedBackend
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 class Slow(MemoryBackend):
     """A place that takes one update of a key in ten seconds, and where somebody else is quicker three times."""
 
-    swap_seconds = 10.0
+    traits = Traits(swap_seconds=10.0)
     others = 3
 
     def swap(self, key: str, data: Buffer, expected: Token) -> Token:

@@ -24,7 +24,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
 
-from casreg.backends.base import Object, ObjectInfo, Token
+from casreg.backends.base import Object, ObjectInfo, Token, Traits
 from casreg.backends.gcs.answers import Answer, failed, refused, unclear
 from casreg.backends.gcs.place import Place, place_of
 from casreg.backends.gcs.session import Connection, transport_errors
@@ -54,6 +54,7 @@ _PAGE: Final = 1000
 _DELETING: Final = 16
 _GENERATION: Final = re.compile(r"[1-9][0-9]{0,18}")
 _OBJECT_UPDATE_SECONDS: Final = 1.0
+_PARALLEL: Final = 8
 
 log = logging.getLogger("casreg.gcs")
 
@@ -132,9 +133,9 @@ class GCSBackend:
         return self._place.location
 
     @property
-    def swap_seconds(self) -> float:
+    def traits(self) -> Traits:
         """Google takes about one update of an object in a second; a server for tests, as many as it can."""
-        return 0.0 if self._place.near else _OBJECT_UPDATE_SECONDS
+        return Traits(0.0 if self._place.near else _OBJECT_UPDATE_SECONDS, _PARALLEL)
 
     def get(self, key: str, start: int = 0, stop: int | None = None, *, held: Object | None = None) -> Object:
         """See `Backend.get`.

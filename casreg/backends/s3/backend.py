@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from casreg.backends.base import Object, ObjectInfo, Token
+from casreg.backends.base import Object, ObjectInfo, Token, Traits
 from casreg.backends.key_rules import check_key, check_range, is_key
 from casreg.backends.s3.credentials import Keys
 from casreg.backends.s3.failures import NO_BUCKET, no_s3, storage_error
@@ -75,6 +75,9 @@ class S3Backend:
         InvalidArgumentError: The arguments name no place, contradict each other, or plain http would leave this
             machine without `secure=False`.
     """
+
+    traits: Final = Traits(parallel_requests=8)
+    """A bucket is as fast as the number of connections that one asks it on."""
 
     def __init__(
         self,

@@ -1,0 +1,132 @@
+"""How a load is shared among requests: as many as the place is worth, each as long as leaves something for the others."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from casreg.backends.base import Traits
+from casreg.backends.memory import MemoryBackend
+from casreg.cache import Cache
+from casreg.fetch.plan import MAX_REQUEST
+from casreg.fetch.sharing import MAX_AT_ONCE, at_once, fill
+from casreg.fetch.stream import FileStream
+from casreg.registry import Registry
+from casreg.testing import RecordingBackend
+from casreg.threads import MAX_WORKERS, workers
+from registry.lab import noise
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from casreg.backends.base import Object
+
+MIB: Final = 1 << 20
+TOGETHER: Final = 12
+PATIENCE: Final = 60.0
+
+
+def far(parallel: int) -> MemoryBackend:
+    """A place that is worth so many requests."""
+
+    class Far(MemoryBackend):
+        traits = Traits(parallel_requests=parallel)
+
+    return Far()
+
+
+def test_a_place_on_this_machine_is_shared_by_its_cores() -> None:
+    """A thread for each, and a run is a request."""
+    assert at_once(MemoryBackend()) == workers()
+    assert fill(MemoryBackend(), 1 << 40) == 0
+
+
+@pytest.mark.parametrize(("parallel", "expected"), [(1, workers()), (12, 12), (1000, MAX_AT_ONCE)])
+def test_a_far_place_says_how_many_requests_it_is_worth(parallel: int, expected: int) -> None:
+    """Never fewer than there are cores, and not so many that there is no memory for them."""
+    assert at_once(far(parallel)) == max(expected, workers())
+
+
+def test_requests_leave_something_for_the_others() -> None:
+    """A request has no more than its share, and no more than what is bounded anyway."""
+    assert fill(far(8), 16 * MIB) == 2 * MIB
+    assert fill(far(8), 1 << 40) == MAX_REQUEST
+    assert fill(far(1000), 32 * MIB) == 32 * MIB // MAX_AT_ONCE
+    assert MAX_AT_ONCE * MAX_REQUEST <= 128 * MIB
+
+
+class Meeting(RecordingBackend):
+    """Answers no large read before so many of them were under way at the same time; notes how many that ever were."""
+
+    def __init__(self, inner: MemoryBackend, together: int) -> None:
+        super().__init__(inner)
+        self._together = together
+        self._lock = threading.Lock()
+        self._met = threading.Event()
+        self._under_way = 0
+        self.most = 0
+
+    def get(self, key: str, start: int = 0, stop: int | None = None, *, held: Object | None = None) -> Object:
+        """As the parent's, in company."""
+        if stop is None or stop - start < MIB:  # a list of chunks is read alone
+            return super().get(key, start, stop, held=held)
+        with self._lock:
+            self._under_way += 1
+            self.most = max(self.most, self._under_way)
+            if self.most >= self._together:
+                self._met.set()
+        self._met.wait(PATIENCE)
+        try:
+            return super().get(key, start, stop, held=held)
+        finally:
+            with self._lock:
+                self._under_way -= 1
+
+
+BIG: Final = noise(48 * MIB)
+
+
+@pytest.fixture(scope="module")
+def stored() -> MemoryBackend:
+    """48 MiB that do not compress, at a place that is worth twelve requests."""
+    place = far(TOGETHER)
+    Registry(place).save("big", BIG)
+    return place
+
+
+def test_a_load_has_as_many_requests_under_way_as_the_place_is_worth(stored: MemoryBackend) -> None:
+    """Whatever the number of cores, and never more."""
+    place = Meeting(stored, TOGETHER)
+    assert Registry(place).load("big") == BIG
+    assert place.most == TOGETHER
+
+
+def test_a_load_by_way_of_a_cache_has_them_too(stored: MemoryBackend, tmp_path: Path) -> None:
+    """But for those that wait for a block that a neighbour fetches."""
+    place = Meeting(stored, TOGETHER - 3)
+    assert Registry(place, cache=Cache(tmp_path / "cache")).load("big") == BIG
+    assert TOGETHER - 3 <= place.most <= TOGETHER
+
+
+def test_a_copy_reads_with_as_many_requests_as_it_has_room_for(stored: MemoryBackend) -> None:
+    """Eight, since what waits for the target is in memory."""
+    place = Meeting(stored, 8)
+    target = Registry(MemoryBackend())
+    target.download(Registry(place), "big")
+    assert place.most == 8
+    assert target.load("big") == BIG
+
+
+def test_reading_through_a_file_is_ahead_by_as_many_requests(stored: MemoryBackend) -> None:
+    """So that whoever reads one piece after the other does not wait for each."""
+    place = Meeting(stored, 1)
+    with Registry(place).open("big") as opened:
+        assert isinstance(opened.raw, FileStream)
+        read, ahead = b"", []
+        while piece := opened.read(MIB):
+            read += piece
+            ahead.append(len(opened.raw._ahead))
+    assert read == BIG
+    assert max(ahead) > MAX_WORKERS + 1
