@@ -15,6 +15,20 @@ if TYPE_CHECKING:
 _SHOWN: Final = 20
 
 
+def check_asked(command: str, *, yes: bool) -> None:
+    """See that somebody can be asked, before anything is looked for.
+
+    Args:
+        command: What wants to ask.
+        yes: It was said already.
+
+    Raises:
+        click.UsageError: Nobody can be asked.
+    """
+    if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise click.UsageError(f"{command} asks before it deletes, and nobody can be asked here: say --yes")
+
+
 def confirm(question: str, lines: Iterable[str], *, yes: bool) -> None:
     """Show what would be destroyed and ask whether it may be. Returns if it may.
 
@@ -24,13 +38,10 @@ def confirm(question: str, lines: Iterable[str], *, yes: bool) -> None:
         yes: It was said already.
 
     Raises:
-        click.UsageError: Nobody can be asked.
         click.Abort: The answer is no.
     """
     if yes:
         return
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise click.UsageError(f"{question}? Nobody can be asked here: say --yes")
     given = list(lines)
     for line in given[:_SHOWN]:
         click.echo(f"  {printable(line)}", err=True)

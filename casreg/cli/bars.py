@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 _PATIENCE: Final = 1.0
 """Seconds before anything is shown: what is done by then needs no bar."""
 
-_OF_LOADS: Final = frozenset({"load", "verify"})
-"""Phases that only read."""
+_COUNTED: Final = {"list": "files", "mark": "names", "fence": "names", "delete": "files", "survey": "names"}
+"""What is counted in the phases that do not count bytes."""
+
+_WRITING: Final = frozenset({"save", "copy"})
+"""Phases of which it matters what is stored, and what was there."""
 
 
 class Watch:
@@ -38,28 +41,33 @@ class Watch:
         """
         self.last: Progress | None = None
         self._shown = shown
-        self._began = time.monotonic()
+        self._began = self._phase_began = time.monotonic()
         self._bar: Bar | None = None
         self._task: TaskID | None = None
 
     def __call__(self, report: Progress) -> None:
         """Take a report."""
+        first = self.last is None or self.last.phase != report.phase
         self.last = report
-        seconds = time.monotonic() - self._began
-        if not self._shown or seconds < _PATIENCE or (self._bar is None and report.done >= report.total):
+        now = time.monotonic()
+        if first:
+            self._phase_began = now
+        is_soon_done = self._bar is None and 0 < report.total <= report.done
+        if not self._shown or now - self._began < _PATIENCE or is_soon_done:
             return
         if self._bar is None:
             self._bar = _bar()
-            self._task = self._bar.add_task("", total=report.total, figures="")
+            self._task = self._bar.add_task("", figures="")
             self._bar.start()
         assert self._task is not None
-        title = f"{report.phase} {printable(report.name)}"
+        if first:
+            self._bar.reset(self._task)  # or the time left would be reckoned with the rate of another phase
         self._bar.update(
             self._task,
-            description=title,
+            description=f"{report.phase} {printable(report.name)}".rstrip(),
             completed=report.done,
-            total=report.total,
-            figures=figures(report, seconds),
+            total=report.total or None,
+            figures=figures(report, now - self._phase_began),
         )
 
     def stop(self) -> None:
@@ -79,14 +87,18 @@ def watching(session: Session) -> Iterator[Watch]:
 
 
 def figures(report: Progress, seconds: float) -> str:
-    """Bytes, rate, and what was stored against what was there already."""
-    parts = [
-        f"{size_text(report.done)} of {size_text(report.total)}",
-        f"{size_text(int(report.done / max(seconds, 0.001)))}/s",
-    ]
-    if report.phase not in _OF_LOADS:
-        parts.append(f"{size_text(report.stored)} stored, {size_text(report.reused)} reused")
-    return " · ".join(parts)
+    """How much is done, the rate, and what was stored against what was there already."""
+    seconds = max(seconds, 0.001)
+    unit = _COUNTED.get(report.phase)
+    if unit is not None:
+        of = f" of {report.total:,}" if report.total else ""
+        return f"{report.done:,}{of} {unit} · {report.done / seconds:,.0f}/s"
+    text = (
+        f"{size_text(report.done)} of {size_text(report.total)} · {size_text(int(report.done / seconds))}/s"
+    )
+    if report.phase in _WRITING:
+        text += f" · {size_text(report.stored)} stored, {size_text(report.reused)} reused"
+    return text
 
 
 def _bar() -> Bar:

@@ -8,7 +8,7 @@ import click
 
 from casreg.cli.bars import watching
 from casreg.cli.options import Command, key_argument
-from casreg.cli.output import remark, show_json
+from casreg.cli.output import counted, remark, show_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ def export_(session: Session, path: str, names: Sequence[str]) -> None:
     registry = session.open()
     with watching(session) as watch:
         held = registry.export(path, list(names) or None, progress=watch)
-    _say(session, held, f"{len(held):,} versions are in {path}")
+    _say(session, held, f"{counted(len(held), 'version')} in {path}")
 
 
 @click.command(
@@ -53,7 +53,7 @@ def import_(session: Session, path: str, names: Sequence[str]) -> None:
     registry = session.open("import")
     with watching(session) as watch:
         held = registry.import_(path, list(names) or None, progress=watch)
-    _say(session, held, f"{len(held):,} versions are in {registry.backend.location}")
+    _say(session, held, f"{counted(len(held), 'version')} in {registry.backend.location}")
 
 
 def _say(session: Session, held: Sequence[str], summary: str) -> None:

@@ -91,7 +91,7 @@ def stats(session: Session) -> None:
             "distinct": f"{size_text(found.distinct)} (dedup {_ratio(found.deduplication)})",
             "stored": f"{size_text(found.stored)} (compression {_ratio(found.compression)})",
             "all files": f"{size_text(found.size)} in {found.files:,} files",
-            "not needed": f"{size_text(found.unneeded)} (deleted versions, interrupted saves)",
+            "not needed": f"{size_text(found.unneeded)} (of deleted versions and interrupted saves; parts of packs)",
         }
     )
     if not found.names:

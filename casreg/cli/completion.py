@@ -26,7 +26,7 @@ add_completion_class(Bash)
         "casreg completion fish > ~/.config/fish/completions/casreg.fish",
     ),
 )
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", metavar="bash|zsh|fish", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
     """Print what makes a shell complete commands, options, mounts, and the names of local registries."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from contextlib import suppress
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
-from casreg.cli import bundles, comparing, exits, labels, listings, objects, places
+from casreg.backends.base import shown
+from casreg.cli import bundles, collecting, comparing, exits, labels, listings, objects, places
 from casreg.cli.completion import VARIABLE, completion
 from casreg.cli.options import shared
 from casreg.cli.session import Session
@@ -34,10 +36,13 @@ SECTIONS: Final[dict[str, tuple[click.Command, ...]]] = {
     ),
     "Labels": (labels.tag, labels.untag, labels.annotate, labels.protect, labels.unprotect, labels.rename),
     "Places": (places.init, places.mounts, bundles.export_, bundles.import_),
+    "Garbage": (collecting.prune, collecting.gc),
     "Shell": (completion,),
 }
 """The commands, as `--help` and the manual show them."""
 
+
+_URI: Final = re.compile(r"\S+://\S+")
 
 _HELP: Final = """\
 A content-addressed, versioned registry: every byte once, on a folder or a bucket.
@@ -64,6 +69,16 @@ class _Program(click.Group):
                 rows = [(f"{one.name:<{width - 2}}", one.get_short_help_str(limit)) for one in commands]
                 formatter.write_dl(rows)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command. If nobody reads its output any more, it ends quietly."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _drop_output()
+            ctx.exit(exits.CLOSED_PIPE)
+        return result
+
     def main(  # type: ignore[override]  # it ends the process, whatever the mode
         self, args: Any = None, prog_name: str | None = None, **extra: Any
     ) -> NoReturn:
@@ -88,30 +103,26 @@ def _ended(run: Callable[[], object], session: Session) -> int:
     """Run something, and say how it ended. Returns the exit code."""
     try:
         code = run()
-        sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as err:
         click.echo(err.format_message(), err=True)
         return exits.USAGE
     except click.ClickException as err:
-        return _failed(_usage(err), err.exit_code, session)
+        return _failed(_usage(err), err.exit_code)
     except click.Abort as err:
         if isinstance(err.__cause__, KeyboardInterrupt):
             click.echo("casreg: interrupted", err=True)
             return exits.INTERRUPTED
-        return _failed("nothing was done, since you did not say yes", exits.FAILED, session)
-    except BrokenPipeError:
-        _drop_output()
-        return exits.CLOSED_PIPE
+        return _failed("nothing was done, since you did not say yes", exits.FAILED)
     except CasregError as err:
-        return _failed(str(err), exits.exit_code(err), session)
+        return _failed(str(err), exits.exit_code(err), traced=session.debug)
     except Exception as err:  # noqa: BLE001 - the last line of defence: nobody shall read a traceback unasked
         message = f"{type(err).__name__}: {err}. That is not foreseen; --debug shows where it comes from"
-        return _failed(message, exits.FAILED, session)
+        return _failed(message, exits.FAILED, traced=session.debug)
     return code if isinstance(code, int) else exits.DONE
 
 
-def _failed(message: str, code: int, session: Session) -> int:
-    if session.debug:
+def _failed(message: str, code: int, *, traced: bool = False) -> int:
+    if traced:
         traceback.print_exc()
     with suppress(BrokenPipeError):
         click.echo(f"casreg: error: {printable(' '.join(message.split()))}", err=True)
@@ -122,7 +133,8 @@ def _usage(err: click.ClickException) -> str:
     """What click says, and where to read on."""
     context = getattr(err, "ctx", None)
     hint = f" (see {context.command_path} --help)" if context is not None else ""
-    return f"{err.format_message().rstrip('.')}{hint}"
+    said = _URI.sub(lambda uri: shown(uri[0]), err.format_message())  # it repeats what was written
+    return f"{said.rstrip('.')}{hint}"
 
 
 def _drop_output() -> None:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
-from casreg.cli.asking import confirm
+from casreg.cli.asking import check_asked, confirm
 from casreg.cli.bars import watching
 from casreg.cli.options import Command, key_argument, yes_option
-from casreg.cli.output import remark, show_json
+from casreg.cli.output import counted, remark, show_json
 from casreg.cli.values import fields_of
 from casreg.display import size_text
 from casreg.exceptions import ObjectNotFoundError
@@ -43,10 +43,18 @@ _BLOCK: Final = 1024 * 1024
     "--bump",
     type=click.Choice(["patch", "minor", "major"]),
     default="patch",
+    metavar="patch|minor|major",
     show_default=True,
     help="Which part of the latest number the next one raises.",
 )
-@click.option("-t", "--tag", "tags", multiple=True, help="A tag for the version. May be given several times.")
+@click.option(
+    "-t",
+    "--tag",
+    "tags",
+    metavar="TAG",
+    multiple=True,
+    help="A tag for the version. May be given several times.",
+)
 @click.option("-m", "--metadata", "pairs", metavar="KEY=VALUE", multiple=True, help="Said of it for good.")
 @click.option("-n", "--note", "notes", metavar="KEY=VALUE", multiple=True, help="Said of it, and may change.")
 @click.option("--if-changed", is_flag=True, help="Make no version if the latest has the same content.")
@@ -144,7 +152,7 @@ def cat(session: Session, key: str, path: str | None) -> None:
     cls=Command,
     examples=("casreg rm my:data@1.0.0", "casreg rm my:draft my:other --yes", "casreg rm 'my:data@<2'"),
 )
-@key_argument("keys", nargs=-1, required=True)
+@key_argument("keys", metavar="NAME[@VERSION]...", nargs=-1, required=True)
 @yes_option
 @click.pass_obj
 def rm(session: Session, keys: Sequence[str], yes: bool) -> None:
@@ -153,9 +161,10 @@ def rm(session: Session, keys: Sequence[str], yes: bool) -> None:
     VERSION may be a tag or a range too; what it means is shown before you are asked. Numbers are never given again.
     `casreg undelete` brings a version back until its data are collected.
     """
+    check_asked("rm", yes=yes)
     found = [_Doomed(session, key) for key in keys]
     lines = [f"{one.name}@{version}" for one in found for version in one.versions]
-    confirm(f"delete {_count(len(lines), 'version')}", lines, yes=yes)
+    confirm(f"delete {counted(len(lines), 'version')}", lines, yes=yes)
     deleted = []
     for one in found:
         for version in one.delete():
@@ -218,7 +227,3 @@ def _done(session: Session, key: str, version: str, **more: Any) -> None:
         show_json({"name": name, "version": version, **more})
     else:
         click.echo(f"{name}@{version}")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -80,11 +80,13 @@ class Session:
         """
         if "/" not in key:
             return self.open(work), key
-        if self.registry is not None:
-            raise InvalidArgumentError(f"{key!r} says where it is, and --registry too: leave one of them out")
         location, _, inside = key.partition("/")
-        if inside:
+        if inside and not any(one in inside for one in "*?["):
             casreg.Store.parse_key(key)
+        if self.registry is not None:
+            raise InvalidArgumentError(
+                f"{location}/… says where it is, and --registry too: leave one of them out"
+            )
         mount = casreg.Store().get_mount(location)
         return mount.registry if work is None else mount.writable(work), inside
 
