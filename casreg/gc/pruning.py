@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from casreg.exceptions import InvalidArgumentError, ObjectNotFoundError
@@ -53,16 +54,14 @@ def prune(
         CorruptError: A ref is damaged.
         StorageError: The storage refused or failed.
     """
-    if isinstance(keep_last, bool) or not isinstance(keep_last, int) or keep_last < 1:
+    if type(keep_last) is not int or keep_last < 1:
         raise InvalidArgumentError(
             f"keep_last is how many versions of each name stay, 1 or more, not {keep_last!r:.80}; `delete` deletes all"
         )
     deleted: list[str] = []
     kept: list[str] = []
     for name in ref_names(repository) if names is None else sorted(set(names)):
-        old, spared = repository.refs.ask(
-            name, lambda history, name=name: _old(_there(history, name, repository), keep_last)
-        )
+        old, spared = repository.refs.ask(name, partial(_asked, name, repository, keep_last))
         if old and not dry_run:
             old = _deleted(repository, name, keep_last)
         deleted += (f"{name}@{version}" for version in old)
@@ -70,12 +69,14 @@ def prune(
     return Pruned(dry_run, tuple(deleted), tuple(kept))
 
 
-def _there(history: History | None, name: str, repository: Repository) -> History:
+def _asked(
+    name: str, repository: Repository, keep_last: int, history: History | None
+) -> tuple[list[Version], list[Version]]:
     if history is None:
         raise ObjectNotFoundError(
             f"there is no object {name!r} in {repository.backend.location}; `list_objects()` says what there is"
         )
-    return history
+    return _old(history, keep_last)
 
 
 def _old(history: History, keep_last: int) -> tuple[list[Version], list[Version]]:
