@@ -159,7 +159,7 @@ def _check(
 
 def _file(info: dict[str, Any]) -> str:
     """The name of the manifest file. It holds a nonce: what is copied gets another name at another place."""
-    return str(info["path"]).rpartition("/")[2]
+    return str(info["path"]).partition("?")[0].rpartition("/")[2]
 
 
 def _shown(mount: Mount, name: str, version: str) -> str:
