@@ -1,0 +1,183 @@
+"""What people see: colours, bars, questions, and Ctrl-C."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from casreg.cli import bars, exits
+from casreg.cli.session import Session
+from casreg.progress import Progress
+from casreg.registry import Registry
+from cli.lab import a_file
+from registry.lab import noise
+
+if sys.platform == "win32":
+    pytest.skip("there are no such terminals", allow_module_level=True)
+
+from cli.terminal import PROGRAM, on_terminal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+AT_ONCE = """
+from casreg.cli import bars, main
+
+bars._PATIENCE = 0
+main.main()
+"""
+"""The program, with bars for what is quick too."""
+
+
+def test_a_table_has_colours() -> None:
+    """On a terminal; without them where NO_COLOR says so; nothing of it where it is no terminal."""
+    Registry().save("my:model", {"a": 1}, tags=["prod"])
+    seen = on_terminal([*PROGRAM, "ls"])
+    assert "\x1b[36mmy:model" in seen.raw
+    assert "prod=1.0.0" in seen.text
+    assert "\x1b[36m" not in on_terminal([*PROGRAM, "ls"], NO_COLOR="1").raw
+
+
+def test_json_has_none() -> None:
+    """On a terminal neither."""
+    Registry().save("x", 1)
+    assert "\x1b" not in on_terminal([*PROGRAM, "ls", "--json"]).raw
+
+
+def test_a_narrow_terminal_loses_nothing() -> None:
+    """Long cells are folded, not cut."""
+    name = "a-long-name:with-many-parts:and-yet-more-of-them"
+    Registry().save(name, 1)
+    seen = on_terminal([*PROGRAM, "ls"], columns=60)
+    assert "…" not in seen.text
+    assert set(name) <= set(seen.text)
+
+
+def test_a_bar(tmp_path: Path) -> None:
+    """Of a save: bytes, rate, what is stored against what is reused; gone when it is done, and the result is there."""
+    path = a_file(tmp_path, "big", noise(60_000_000))
+    seen = on_terminal([sys.executable, "-W", "error", "-c", AT_ONCE, "save", "my:big", path])
+    assert seen.code == 0
+    assert "save my:big" in seen.text
+    for part in (" of 57.2 MiB · ", "/s · ", " stored, ", " reused", "%"):
+        assert part in seen.text
+    assert seen.text.splitlines()[-1].endswith("0 B reused")
+    assert "my:big@1.0.0" in seen.text.splitlines()
+    assert seen.raw.count("\x1b[?25l") == seen.raw.count("\x1b[?25h") == 1  # the cursor is back
+
+
+def test_no_bar(tmp_path: Path) -> None:
+    """With --quiet, on a dumb terminal, and for what is done within a second."""
+    path = a_file(tmp_path, "big", noise(20_000_000))
+    code = [sys.executable, "-W", "error", "-c", AT_ONCE, "save", "x", path]
+    assert "\x1b" not in on_terminal([*code, "-q"]).raw
+    assert "\x1b" not in on_terminal(code, TERM="dumb").raw
+    assert "\x1b" not in on_terminal([*PROGRAM, "save", "x", a_file(tmp_path, "small", b"1")]).raw
+
+
+def test_a_question() -> None:
+    """What would go is shown, and only yes is yes: nothing is deleted otherwise."""
+    registry = Registry()
+    registry.save("x", 1)
+    registry.save("x", 2)
+    for answer in (b"nay\r", b"\x04"):
+        seen = on_terminal([*PROGRAM, "rm", "x"], [("[y/N] ", answer)])
+        assert seen.code == exits.FAILED
+        assert "  x@1.0.0\n  x@1.0.1\ndelete 2 versions? [y/N] " in seen.text
+        assert "nothing was done" in seen.text
+        assert registry.list_versions("x") == ["1.0.0", "1.0.1"]
+    assert on_terminal([*PROGRAM, "rm", "x"], [("[y/N] ", b"y\r")]).code == 0
+    assert registry.list_objects() == []
+
+
+def test_what_came_meanwhile_is_not_deleted() -> None:
+    """Between the question and the answer somebody saves: that was not what was asked about."""
+    registry = Registry()
+    registry.save("x", 1)
+    code = (
+        "from casreg.cli import objects, main\n"
+        "from casreg import Registry\n"
+        "ask = objects.confirm\n"
+        "def confirm(*words, **more):\n"
+        "    ask(*words, **more)\n"
+        "    Registry().save('x', 2)\n"
+        "objects.confirm = confirm\n"
+        "main.main()\n"
+    )
+    seen = on_terminal([sys.executable, "-W", "error", "-c", code, "rm", "x"], [("[y/N] ", b"y\r")])
+    assert seen.code == exits.REFUSED
+    assert registry.list_versions("x") == ["1.0.0", "1.0.1"]
+
+
+def test_gc_and_prune_ask() -> None:
+    """With what would go for good; no is no."""
+    registry = Registry()
+    registry.save("x", noise(50_000))
+    registry.save("x", noise(50_000, seed=1))
+    seen = on_terminal([*PROGRAM, "prune", "-k", "1"], [("[y/N] ", b"n\r")])
+    assert "  x@1.0.0\ndelete 1 version? [y/N] " in seen.text
+    registry.delete("x@1.0.0")
+    words = [*PROGRAM, "gc", "--min-age", "0", "--undelete-window", "0"]
+    seen = on_terminal(words, [("[y/N] ", b"n\r")])
+    assert seen.code == exits.FAILED
+    assert "  x@1.0.0, which nothing brings back then\n" in seen.text
+    assert registry.undelete("x@1.0.0") == "1.0.0"
+    registry.delete("x@1.0.0")
+    assert on_terminal(words, [("[y/N] ", b"y\r")]).code == 0
+    assert registry.history("x@1.0.0")[0]["state"] != "live"
+    # Nothing is left to ask about.
+    assert on_terminal(words).code == 0
+
+
+def test_ctrl_c_at_a_question() -> None:
+    """One line, 130, and nothing was done."""
+    registry = Registry()
+    registry.save("x", 1)
+    seen = on_terminal([*PROGRAM, "rm", "x"], [("[y/N] ", b"\x03")])
+    assert seen.code == exits.INTERRUPTED
+    assert seen.text.splitlines()[-1] == "casreg: interrupted"
+    assert "Traceback" not in seen.text
+    assert registry.list_objects() == ["x"]
+
+
+def test_ctrl_c_takes_the_bar_away(tmp_path: Path) -> None:
+    """The terminal is as it was: the cursor can be seen, and the last line says that it was interrupted."""
+    path = a_file(tmp_path, "big", noise(60_000_000))
+    code = (
+        "import os, signal\n"
+        "from casreg.cli import bars, main\n"
+        "bars._PATIENCE = 0\n"
+        "watch = bars.Watch.__call__\n"
+        "def call(self, report):\n"
+        "    watch(self, report)\n"
+        "    if self._bar is not None:\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "bars.Watch.__call__ = call\n"
+        "main.main()\n"
+    )
+    seen = on_terminal([sys.executable, "-W", "error", "-c", code, "save", "x", path])
+    assert seen.code == exits.INTERRUPTED
+    assert seen.text.splitlines()[-1] == "casreg: interrupted"
+    assert seen.raw.count("\x1b[?25l") == seen.raw.count("\x1b[?25h") == 1
+    assert Registry().list_objects() == []
+
+
+def test_figures() -> None:
+    """Bytes where a phase counts bytes, and else what it counts; what only reads stores nothing."""
+    mib = 1024 * 1024
+    saving = Progress("save", "x", 3 * mib, 4 * mib, 10, 1 * mib, 2 * mib)
+    assert bars.figures(saving, 2.0) == "3.0 MiB of 4.0 MiB · 1.5 MiB/s · 1.0 MiB stored, 2.0 MiB reused"
+    assert bars.figures(Progress("load", "x", mib, mib, 1, mib), 1.0) == "1.0 MiB of 1.0 MiB · 1.0 MiB/s"
+    assert bars.figures(Progress("delete", "", 10, 40, 0, 0), 5.0) == "10 of 40 files · 2/s"
+    assert bars.figures(Progress("list", "", 1234, 0, 0, 0), 1.0) == "1,234 files · 1,234/s"
+
+
+def test_a_watch_keeps_the_last_report() -> None:
+    """Whether anything is shown or not."""
+    report = Progress("save", "x", 1, 2, 0, 0)
+    with bars.watching(Session(quiet=True)) as watch:
+        assert watch.last is None
+        watch(report)
+    assert watch.last is report
