@@ -139,12 +139,18 @@ class FaultProxy:
         self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy", daemon=True)
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
+        self._waiting: dict[asyncio.StreamWriter, Request] = {}
         self.endpoint = ""
 
     @property
     def url(self) -> str:
         """`http://host:port` of the proxy."""
         return f"http://{self.endpoint}"
+
+    @property
+    def unanswered(self) -> list[Request]:
+        """What the server was sent and has not begun to answer: what would be interrupted if it died now."""
+        return list(self._waiting.values())
 
     def reset(self, plan: Callable[[Request], Fault | None] = lambda _request: None) -> None:
         """Follow another plan from now on, and count anew."""
@@ -211,8 +217,12 @@ class FaultProxy:
             await asyncio.sleep(fault.delay)
         if fault.harm in _UNSEEN:
             return await self._keep_back(fault, head, body, writer, upstream)
-        await upstream.send(head.lines + body)
-        answer = await _read_head(upstream.reader)
+        self._waiting[writer] = request  # a connection has one request at a time
+        try:
+            await upstream.send(head.lines + body)
+            answer = await _read_head(upstream.reader)
+        finally:
+            del self._waiting[writer]
         if fault.harm is Harm.NONE:
             writer.write(answer.lines)
             await _pass_body(method, answer, upstream.reader, writer)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import random
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
-from casreg import CommitUnknownError, StorageError
 from casreg.testing import proxy as proxies, servers
 from clouds.s3_lab import new_prefix, registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from casreg.testing.proxy import Fault, FaultProxy, Request
+    from casreg.testing.proxy import Fault, FaultProxy
 
 pytestmark = pytest.mark.clouds
 
@@ -141,50 +138,3 @@ def test_a_fault_at_any_request_of_a_deletion(
     each_request(
         s3_proxy, fault, prepare, lambda: registry(s3_proxy.endpoint, prefix).delete("a", "1.0.0"), check
     )
-
-
-def test_a_quarter_of_all_requests_goes_wrong(s3_proxy: FaultProxy, seaweedfs: servers.Server) -> None:
-    """Six writers save 30 values each to one name: 180 versions, each value exactly once."""
-    prefix = new_prefix()
-    registry(seaweedfs.endpoint, prefix).save("a", {"writer": -1, "step": 0})
-    dice, lock = random.Random(3), threading.Lock()
-    kinds = list(FAULTS.values())
-
-    def mixed(request: Request) -> Fault | None:
-        with lock:
-            return dice.choice(kinds) if dice.random() < 0.25 else None
-
-    s3_proxy.reset(mixed)
-
-    def write(writer: int) -> None:
-        mine = registry(s3_proxy.endpoint, prefix)
-        for step in range(30):
-            value = {"writer": writer, "step": step}
-            while True:
-                try:
-                    version = mine.save("a", value)
-                except CommitUnknownError as unknown:
-                    if holds(prefix, seaweedfs, unknown.write):
-                        break
-                except StorageError:
-                    continue  # it says that nothing was committed
-                else:
-                    assert version
-                    break
-
-    with ThreadPoolExecutor(6) as threads:
-        for done in [threads.submit(write, writer) for writer in range(6)]:
-            done.result()
-    s3_proxy.reset()
-    there = registry(seaweedfs.endpoint, prefix)
-    values = [there.load("a", version) for version in there.list_versions("a")]
-    assert len(values) == 181
-    assert {(value["writer"], value["step"]) for value in values[1:]} == {
-        (writer, step) for writer in range(6) for step in range(30)
-    }
-
-
-def holds(prefix: str, server: servers.Server, write: str) -> bool:
-    """Whether the ref holds a write of this id."""
-    data = registry(server.endpoint, prefix).backend.get("refs/a").data
-    return write.encode() in data

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -93,51 +91,3 @@ def test_a_repeated_load_is_one_request_that_sends_nothing(s3_proxy: FaultProxy,
     assert cached.load("a") == first
     assert [request.method for request in s3_proxy.requests] == ["GET"]
     assert "if-none-match" in s3_proxy.requests[0].headers
-
-
-SAVES = """
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from casreg import Registry
-registry, process = Registry(sys.argv[1]), sys.argv[2]
-with ThreadPoolExecutor(10) as threads:
-    for version in threads.map(lambda step: registry.save("a", f"{process} {step}"), range(10)):
-        print(version)
-"""
-
-
-def test_processes_save_to_one_name_at_once(
-    seaweedfs: servers.Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Four processes of ten threads each: forty versions, no two the same."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", servers.ACCESS_KEY)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", servers.SECRET_KEY)
-    uri = f"s3://tests/{new_prefix()}?endpoint=http://{seaweedfs.endpoint}"
-    children = [
-        subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", SAVES, uri, str(number)], stdout=subprocess.PIPE, text=True
-        )
-        for number in range(4)
-    ]
-    versions = [line for child in children for line in child.communicate(timeout=300)[0].split()]
-    assert all(child.returncode == 0 for child in children)
-    assert len(versions) == len(set(versions)) == 40
-    there = Registry(uri)
-    assert set(there.list_versions("a")) == set(versions)
-    assert {there.load("a", version) for version in versions} == {
-        f"{p} {s}" for p in range(4) for s in range(10)
-    }
-
-
-def test_a_killed_server_loses_nothing_that_was_acknowledged() -> None:
-    """`kill -9` between and during saves; a second try works."""
-    with servers.running(servers.seaweedfs()) as server:
-        prefix = new_prefix()
-        saved: dict[str, int] = {}
-        for step in range(6):
-            held = registry(server.endpoint, prefix, timeout=5.0)
-            saved[held.save("a", step)] = step
-            if step % 2:
-                server.restart()
-        there = registry(server.endpoint, prefix)
-        assert {version: there.load("a", version) for version in there.list_versions("a")} == saved

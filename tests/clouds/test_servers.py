@@ -6,13 +6,16 @@ import http.client
 import os
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from casreg.testing import proxy as proxies, servers
+from clouds.scripted import Asked, Reply, Scripted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,6 +148,26 @@ def test_a_delay_is_waited_for(proxy: proxies.FaultProxy) -> None:
     began = time.monotonic()
     assert ask(proxy.endpoint, "GET", "/storage/v1/b/proxy")[0] == 200
     assert time.monotonic() - began >= 0.2
+
+
+def test_what_is_not_answered_yet_is_known() -> None:
+    """From when the server was sent a request until it begins to answer."""
+    asked, go_on = threading.Event(), threading.Event()
+
+    def answer(_: Asked) -> Reply:
+        asked.set()
+        assert go_on.wait(30)
+        return Reply(200, b"late")
+
+    with Scripted() as server, proxies.FaultProxy(server.url.removeprefix("http://")) as proxy:
+        server.answer = answer
+        with ThreadPoolExecutor(1) as threads:
+            done = threads.submit(ask, proxy.endpoint, "PUT", "/slow", b"body")
+            assert asked.wait(30)
+            assert [(request.method, request.target) for request in proxy.unanswered] == [("PUT", "/slow")]
+            go_on.set()
+            assert done.result() == (200, b"late")
+        assert proxy.unanswered == []
 
 
 def test_the_plan_chooses_the_request(proxy: proxies.FaultProxy) -> None:
