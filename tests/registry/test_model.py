@@ -453,7 +453,7 @@ class Model(RuleBasedStateMachine):
             assert registry.list_versions(name) == [str(version) for version in sorted(known.living)]
 
 
-EXAMPLES = {"memory": 60, "local": 15, "s3": 5, "gcs": 5}
+EXAMPLES = {"memory": 60, "local": 15, "s3": 10, "gcs": 10}
 
 
 def run(places: Places, examples: int) -> None:

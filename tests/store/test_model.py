@@ -266,7 +266,7 @@ class Model(RuleBasedStateMachine):
                 assert self.store.info(f"{place}/{name}@{tag}")["version"] == str(version)
 
 
-EXAMPLES = {"memory": 60, "local": 15, "s3": 3, "gcs": 3}
+EXAMPLES = {"memory": 60, "local": 15, "s3": 5, "gcs": 5}
 
 
 def run(places: Places, examples: int) -> None:
