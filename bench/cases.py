@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import filecmp
 import hashlib
 import importlib.util
 import json
@@ -16,86 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import data
-from bench.measure import BenchError, Measured, read_through, run, settle, stored_bytes
+from bench.clouds import clouds, clouds_gcs
+from bench.measure import BenchError, Measured, read_through, settle, stored_bytes
 from bench.peers import Place, answer, dict_tools, file_tools, job
-from bench.results import EMPTY, NINE, Metric, Sample
+from bench.results import EMPTY, NINE, Sample
+from bench.setting import Bench, numbers, require_same
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from bench.peers import FileTool
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """How much of everything."""
-
-    model: data.ModelSize
-    tree: data.TreeSize
-    dicts: int
-    versions: int
-    chunks: int
-    names: int
-    processes: int
-    """Fresh processes of each small operation."""
-    memory_file: int
-    """Bytes of the file that shows the peak memory."""
-    touched: int
-    """Bytes of memory that are touched before each timed process."""
-
-
-FULL = Sizes(
-    data.ModelSize(),
-    data.TreeSize(),
-    dicts=500,
-    versions=10_000,
-    chunks=1_000_000,
-    names=10_000,
-    processes=50,
-    memory_file=4 << 30,
-    touched=3 << 30,
-)
-QUICK = Sizes(
-    data.ModelSize(total=8 << 20, regions=4, inserted=100_000),
-    data.TreeSize(files=200, folders=10, changed=5),
-    dicts=20,
-    versions=40,
-    chunks=1_000,
-    names=20,
-    processes=1,
-    memory_file=32 << 20,
-    touched=0,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """What every case is given."""
-
-    work: Path
-    sizes: Sizes
-    rounds: int
-    peers: frozenset[str]
-    say: Callable[[str], None]
-
-    def data(self, kind: str, size: data.ModelSize | data.TreeSize) -> Path:
-        """The folder with a set of data, made now unless an earlier run has left it in the work folder."""
-        folder = (
-            self.work / "data" / f"{kind}-{size.total if isinstance(size, data.ModelSize) else size.files}"
-        )
-        if not data.ready(folder, kind, size):
-            self.say(f"writing data: {folder.name}")
-            shutil.rmtree(folder, ignore_errors=True)
-            run(data.command(folder, kind, size))
-        return folder
-
-    def place(self, *parts: str) -> Place:
-        """A fresh place for one tool."""
-        root = self.work.joinpath("places", *parts)
-        shutil.rmtree(root, ignore_errors=True)
-        place = Place(root)
-        place.environment()
-        return place
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,18 +37,6 @@ class Step:
     """Done once, before the first tool's turn."""
     after: Callable[[FileTool, Place], None]
     """Done after each tool's turn, not timed."""
-
-
-def numbers(measured: Measured) -> dict[Metric, float]:
-    """The metrics of a process; a job script adds the time inside it."""
-    found: dict[Metric, float] = {
-        "wall": measured.wall,
-        "cpu": measured.cpu,
-        "peak_rss": float(measured.peak_rss),
-    }
-    if measured.stdout.lstrip().startswith("{"):
-        found["inside"] = answer(measured)["inside"]
-    return found
 
 
 def interleaved(bench: Bench, case: str, tools: list[FileTool], steps: list[Step]) -> Iterator[Sample]:
@@ -152,7 +69,7 @@ def _saving(name: str, source: Path, label: str, before: Callable[[], None]) -> 
 
 def _loading(source: Path, label: str) -> Step:
     def compare(tool: FileTool, place: Place) -> None:
-        _require_same(source, tool.loaded(source, place.root / "out"), tool.name)
+        require_same(source, tool.loaded(source, place.root / "out"), tool.name)
         shutil.rmtree(place.root / "out")
 
     return Step(
@@ -307,6 +224,8 @@ CASES: dict[str, Callable[[Bench], Iterator[Sample]]] = {
     "versions": versions,
     "growth": growth,
     "memory": memory,
+    "clouds": clouds,
+    "clouds-gcs": clouds_gcs,
 }
 
 
@@ -315,18 +234,6 @@ def _require_names(verb: str, measured: Measured, least: int) -> None:
         raise BenchError(
             f"the listing has {answer(measured)['result']} names, not the {least} that were saved"
         )
-
-
-def _require_same(expected: Path, found: Path, who: str) -> None:
-    """Fails unless two folders have the same files with the same bytes."""
-    wanted = {path.relative_to(expected): path for path in expected.rglob("*") if path.is_file()}
-    got = {path.relative_to(found): path for path in found.rglob("*") if path.is_file()}
-    if wanted.keys() != got.keys():
-        odd = sorted(map(str, wanted.keys() ^ got.keys()))[:3]
-        raise BenchError(f"{who} has not restored the same files into {found}: {', '.join(odd)}")
-    for name, path in wanted.items():
-        if not filecmp.cmp(path, got[name], shallow=False):
-            raise BenchError(f"{who} has restored other bytes: {got[name]}")
 
 
 def _code_of_casreg() -> str:

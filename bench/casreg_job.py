@@ -1,4 +1,6 @@
-"""One process that does one thing with casreg: `casreg_job.py REPOSITORY VERB ARGUMENTS…`. Prints one JSON object.
+"""One process that does one thing with casreg: `casreg_job.py PLACE VERB ARGUMENTS…`. Prints one JSON object.
+
+PLACE is a folder, or the address of a bucket, as `Registry` takes it.
 
 `inside` is the time in seconds from making the Registry to the end of the last operation, without the start of
 Python and the import of casreg.
@@ -23,46 +25,46 @@ MANY = "bench:many"
 """The name with 10,000 versions; `bench:few-N` are names with nine."""
 
 
-def save_path(repository: Path, path: str) -> dict[str, Any]:
+def save_path(place: str, path: str) -> dict[str, Any]:
     """Saves a file or a folder, as the next version of one name."""
-    registry, began = _open(repository)
+    registry, began = _open(place)
     version = registry.save(NAME, Path(path))
     return {"inside": time.perf_counter() - began, "version": version}
 
 
-def load_path(repository: Path, version: str, out: str) -> dict[str, Any]:
+def load_path(place: str, version: str, out: str) -> dict[str, Any]:
     """Loads it back, into a folder that does not exist or is empty."""
-    registry, began = _open(repository)
+    registry, began = _open(place)
     registry.load(NAME, version, into=Path(out))
     return {"inside": time.perf_counter() - began}
 
 
-def save_dicts(repository: Path, dicts: str) -> dict[str, Any]:
+def save_dicts(place: str, dicts: str) -> dict[str, Any]:
     """Saves each dict of a JSON list under a name of its own."""
     values = json.loads(Path(dicts).read_text("utf-8"))
-    registry, began = _open(repository)
+    registry, began = _open(place)
     for number, one in enumerate(values):
         registry.save(f"bench:dict-{number}", one)
     return {"inside": time.perf_counter() - began}
 
 
-def load_dicts(repository: Path, dicts: str) -> dict[str, Any]:
+def load_dicts(place: str, dicts: str) -> dict[str, Any]:
     """Loads each of them, and compares."""
     values = json.loads(Path(dicts).read_text("utf-8"))
-    registry, began = _open(repository)
+    registry, began = _open(place)
     for number, one in enumerate(values):
         if registry.load(f"bench:dict-{number}") != one:
             raise SystemExit(f"bench:dict-{number} is not what was saved")
     return {"inside": time.perf_counter() - began}
 
 
-def many_versions(repository: Path, count: str, few: str) -> dict[str, Any]:
+def many_versions(place: str, count: str, few: str) -> dict[str, Any]:
     """Saves `count` versions of one name, nine of each of twice `few` others, and times two rows of saves in turn.
 
     The rows are the next saves of the long name and the tenth of each of the first short ones: in one process and
     one repository, so that nothing differs but the length of the history.
     """
-    registry, began = _open(repository)
+    registry, began = _open(place)
     for number in range(int(count)):
         registry.save(MANY, {"step": number})
     built = time.perf_counter() - began
@@ -75,11 +77,11 @@ def many_versions(repository: Path, count: str, few: str) -> dict[str, Any]:
     return {"inside": built, "late": late, "early": early}
 
 
-def probe(repository: Path, what: str, number: str) -> dict[str, Any]:
+def probe(place: str, what: str, number: str) -> dict[str, Any]:
     """One small operation, timed: save-dict, load-dict, save-array, list, or save-version (of a name)."""
     value = _array(number) if what == "save-array" else {"number": number, "rate": random.random()}
     _import_everything(value)
-    registry, began = _open(repository)
+    registry, began = _open(place)
     result: object = None
     if what == "save-array":
         registry.save(f"bench:array-{number}", value)
@@ -111,11 +113,11 @@ def _import_everything(value: object) -> None:
     other.list_objects()
 
 
-def _open(repository: Path) -> tuple[Registry, float]:
+def _open(place: str) -> tuple[Registry, float]:
     from casreg import Registry
 
     began = time.perf_counter()
-    return Registry(repository), began
+    return Registry(place), began
 
 
 def _seconds_of_save(registry: Registry, name: str, value: object) -> float:
@@ -135,4 +137,4 @@ VERBS: dict[str, Callable[..., dict[str, Any]]] = {
 
 
 if __name__ == "__main__":
-    print(json.dumps(VERBS[sys.argv[2]](Path(sys.argv[1]), *sys.argv[3:])))
+    print(json.dumps(VERBS[sys.argv[2]](sys.argv[1], *sys.argv[3:])))

@@ -34,13 +34,18 @@ class Place:
         return self.root / "repository"
 
     @property
+    def address(self) -> str:
+        """The repository, as tools take it."""
+        return str(self.repository)
+
+    @property
     def home(self) -> Path:
         """Caches and settings, not counted as stored."""
         return self.root / "home"
 
     def environment(self) -> dict[str, str]:
         """The environment of the tool's process: nothing of the user's own settings, no cache outside `home`."""
-        ours = ("BORG_", "CASREG_", "MINDTRACE_", "PYTHON", "RESTIC_", "XDG_")
+        ours = ("AWS_", "BORG_", "CASREG_", "GOOGLE_", "MINDTRACE_", "MINIO_", "PYTHON", "RESTIC_", "XDG_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         folders = {
             "XDG_CACHE_HOME": "cache",
@@ -58,6 +63,21 @@ class Place:
             "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes",
             "RESTIC_PASSWORD": "bench",
         }
+
+
+class Whereabouts(Protocol):
+    """Where a job works: a `Place` on this machine, or a bucket."""
+
+    @property
+    def root(self) -> Path:
+        """The tool's folder in one round."""
+
+    @property
+    def address(self) -> str:
+        """Where what it stores is."""
+
+    def environment(self) -> dict[str, str]:
+        """The environment of its process."""
 
 
 class FileTool(Protocol):
@@ -100,14 +120,14 @@ class DictTool(Protocol):
         """Loads each of them, in one process that has not saved them."""
 
 
-def job(place: Place, python: str, script: str, *arguments: str) -> Measured:
+def job(place: Whereabouts, python: str, script: str, *arguments: str) -> Measured:
     """Runs one of the job scripts beside this file with a given Python.
 
     `-P` keeps the script's folder out of the import path: the job must load the installed package, and modules of
     the benchmark must not hide others.
     """
     place.root.mkdir(parents=True, exist_ok=True)
-    return run([python, "-P", str(HERE / script), str(place.repository), *arguments], env=place.environment())
+    return run([python, "-P", str(HERE / script), place.address, *arguments], env=place.environment())
 
 
 def answer(measured: Measured) -> dict[str, Any]:
@@ -126,18 +146,18 @@ class Casreg:
     def version(self) -> str:
         """See `FileTool`."""
         code = "import importlib.metadata as m; print(m.version('casreg'))"
-        return f"casreg {_printed([sys.executable, '-P', '-c', code])}"
+        return f"casreg {printed([sys.executable, '-P', '-c', code])}"
 
     def prepare(self, place: Place) -> None:
         """Nothing: the first save makes the repository, and its time includes that."""
 
-    def save(self, place: Place, source: Path, label: str) -> Measured:
+    def save(self, place: Whereabouts, source: Path, label: str) -> Measured:
         """See `FileTool`. A folder with a single file is saved as that file."""
         measured = job(place, sys.executable, "casreg_job.py", "save-path", str(_only_file(source)))
         self._versions[place.root, label] = answer(measured)["version"]
         return measured
 
-    def load(self, place: Place, source: Path, label: str, out: Path) -> Measured:
+    def load(self, place: Whereabouts, source: Path, label: str, out: Path) -> Measured:
         """See `FileTool`."""
         del source
         version = self._versions[place.root, label]
@@ -149,11 +169,11 @@ class Casreg:
         named = out / source.name
         return named if named.is_dir() else out
 
-    def save_all(self, place: Place, dicts: Path) -> Measured:
+    def save_all(self, place: Whereabouts, dicts: Path) -> Measured:
         """See `DictTool`."""
         return job(place, sys.executable, "casreg_job.py", "save-dicts", str(dicts))
 
-    def load_all(self, place: Place, dicts: Path) -> Measured:
+    def load_all(self, place: Whereabouts, dicts: Path) -> Measured:
         """See `DictTool`."""
         return job(place, sys.executable, "casreg_job.py", "load-dicts", str(dicts))
 
@@ -166,7 +186,7 @@ class Restic:
 
     def version(self) -> str:
         """See `FileTool`."""
-        return _printed(["restic", "version"])
+        return printed(["restic", "version"])
 
     def prepare(self, place: Place) -> None:
         """See `FileTool`."""
@@ -198,7 +218,7 @@ class Borg:
 
     def version(self) -> str:
         """See `FileTool`."""
-        return _printed(["borg", "--version"])
+        return printed(["borg", "--version"])
 
     def prepare(self, place: Place) -> None:
         """See `FileTool`."""
@@ -231,7 +251,7 @@ class Mindtrace:
     def version(self) -> str:
         """See `DictTool`."""
         code = "import importlib.metadata as m; print(m.version('mindtrace-registry'))"
-        return f"mindtrace-registry {_printed([str(self.python), '-P', '-c', code])}"
+        return f"mindtrace-registry {printed([str(self.python), '-P', '-c', code])}"
 
     def save_all(self, place: Place, dicts: Path) -> Measured:
         """See `DictTool`."""
@@ -270,9 +290,14 @@ def file_tools(wanted: frozenset[str]) -> list[FileTool]:
 
 def dict_tools(wanted: frozenset[str]) -> list[DictTool]:
     """casreg, bare writes, and mindtrace if it is wanted and `--install-peers` has installed it."""
-    python = ENVIRONMENTS / "mindtrace" / "bin" / "python"
+    python = mindtrace_python()
     found: list[DictTool] = [Casreg(), BareFiles()]
     return [*found, Mindtrace(python)] if "mindtrace" in wanted and python.exists() else found
+
+
+def mindtrace_python() -> Path:
+    """The Python that has mindtrace-registry, once it is installed."""
+    return ENVIRONMENTS / "mindtrace" / "bin" / "python"
 
 
 def install_peers(python312: str | None) -> None:
@@ -294,7 +319,7 @@ def _find_python312(given: str | None) -> str:
     # A `python3.12` on the path may be a stub that only says how to install it: ask it.
     for candidate in [given] if given else [sys.executable, "python3.12"]:
         try:
-            said = _printed([candidate, "-c", "import sys; print(sys.version_info[:2])"])
+            said = printed([candidate, "-c", "import sys; print(sys.version_info[:2])"])
         except BenchError:
             continue
         if said == "(3, 12)":
@@ -311,7 +336,12 @@ def _only_file(source: Path) -> Path:
     return names[0] if len(names) == 1 and names[0].is_file() else source
 
 
-def _printed(argv: list[str]) -> str:
+def printed(argv: list[str]) -> str:
+    """What a short command prints.
+
+    Raises:
+        BenchError: It fails.
+    """
     try:
         done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60)
     except (OSError, subprocess.SubprocessError) as problem:

@@ -22,10 +22,12 @@ if __package__ in {None, ""}:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from bench import report
-from bench.cases import CASES, FULL, QUICK, Bench
+from bench.buckets import GOOGLE, S3, cloud_tools
+from bench.cases import CASES
 from bench.measure import BenchError
 from bench.peers import dict_tools, file_tools, install_peers
 from bench.results import Results
+from bench.setting import FULL, QUICK, Bench
 
 PEERS = ("restic", "borg", "mindtrace")
 
@@ -55,14 +57,18 @@ def _say(text: str) -> None:
 
 def _measure(chosen: argparse.Namespace, work: Path) -> tuple[Results, dict[str, object]]:
     peers = frozenset(chosen.peers.split(","))
+    cases = chosen.case or list(CASES)
     rounds = chosen.rounds or (1 if chosen.quick else 5)
     versions = {tool.name: tool.version() for tool in file_tools(peers)}
     versions |= {tool.name: tool.version() for tool in dict_tools(peers)}
+    for cloud in (S3, GOOGLE):
+        if cloud.case in cases:
+            versions |= {tool.name: tool.version() for tool in cloud_tools(cloud, peers)}
     for name in sorted(peers & set(PEERS) - versions.keys()):
         _say(f"{name} is not installed and is left out (see bench/README.md)")
     facts = report.facts(work, versions, quick=chosen.quick, rounds=rounds)
     results = Results()
-    for name in chosen.case or CASES:
+    for name in cases:
         if not chosen.quick:
             # The programs, the Python files and the branches of the file system are warm when the first one starts.
             for _ in CASES[name](Bench(work, QUICK, 1, peers, lambda _text: None)):
