@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from casreg.registry import BatchItem, BatchResult, Registry
     from casreg.stats import NameStats, Stats
     from casreg.store import Mount, Store
+    from casreg.verify import Damage, Healing, Report
 
     __version__: str
 else:
@@ -78,8 +79,10 @@ else:
         "BatchItem": ("casreg.registry", "BatchItem"),
         "BatchResult": ("casreg.registry", "BatchResult"),
         "Cache": ("casreg.cache", "Cache"),
+        "Damage": ("casreg.verify", "Damage"),
         "Difference": ("casreg.difference", "Difference"),
         "GCPRegistryBackend": ("casreg.backends.gcs", "GCSBackend"),
+        "Healing": ("casreg.verify", "Healing"),
         "LocalRegistryBackend": ("casreg.backends.local", "LocalBackend"),
         "MemoryBackend": ("casreg.backends.memory", "MemoryBackend"),
         "MinioRegistryBackend": ("casreg.backends.s3", "S3Backend"),
@@ -87,6 +90,7 @@ else:
         "NameStats": ("casreg.stats", "NameStats"),
         "Progress": ("casreg.progress", "Progress"),
         "Registry": ("casreg.registry", "Registry"),
+        "Report": ("casreg.verify", "Report"),
         "Stats": ("casreg.stats", "Stats"),
         "Store": ("casreg.store", "Store"),
     }
@@ -118,9 +122,11 @@ __all__ = [
     "ConfigError",
     "Conflict",
     "CorruptError",
+    "Damage",
     "DestinationError",
     "Difference",
     "GCPRegistryBackend",
+    "Healing",
     "InvalidArgumentError",
     "InvalidMetadataError",
     "InvalidNameError",
@@ -140,6 +146,7 @@ __all__ = [
     "Progress",
     "ReadOnlyError",
     "Registry",
+    "Report",
     "SourceChangedError",
     "SourceError",
     "SourceNotFoundError",

@@ -12,12 +12,13 @@ class Progress:
     """One report. All numbers count from the beginning of the operation and never fall.
 
     Attributes:
-        phase: `"save"`, `"load"` or `"copy"`.
+        phase: `"save"`, `"load"`, `"copy"`; of a verification `"survey"`, where `done` and `total` are names, and
+            `"verify"`; of a healing these, and `"heal"`.
         name: The object's name; where many are copied, that of the one whose turn it is.
         done: Bytes of the object, or of all that are copied, that are dealt with.
         total: Bytes of the object, or of all that are copied.
         chunks: Chunks that are dealt with.
-        stored: Bytes that were newly written to the storage (save, copy), or read from it (load).
+        stored: Bytes that were newly written to the storage (save, copy, heal), or read from it (load, verify).
         reused: Bytes that needed no writing, since the repository has them (save, copy).
     """
 

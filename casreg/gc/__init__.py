@@ -7,6 +7,7 @@ steps of one run, `fence` the marking of refs, `reach` what refs reach, `head` t
 
 from __future__ import annotations
 
+from casreg.gc.bad import mark_bad
 from casreg.gc.collecting import Collection, collect, execute, foreseen
 from casreg.gc.durations import seconds
 from casreg.gc.plan import Plan, plan
@@ -21,6 +22,7 @@ __all__ = [
     "collect",
     "execute",
     "foreseen",
+    "mark_bad",
     "plan",
     "prune",
     "seconds",

@@ -85,6 +85,8 @@ def _fenced(
 ) -> tuple[str, frozenset[Name]]:
     """The candidates that a ref reaches, after it has the stamp. It is marked also if it had the stamp already."""
     held = _stamped(repository, run, lambda: reader.held(name))
+    if not candidates:  # nothing is deleted, so that nothing has to be read: see `bad`
+        return name, frozenset()
     _, reach = reader.reach(held)
     return name, reach.names & candidates
 

@@ -16,6 +16,7 @@ from casreg.versions import Exact, Latest, Range, Tag, Version, check_tag, next_
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from casreg.digest import Digest
     from casreg.refs.document import Ref
     from casreg.refs.segments import SegmentReader
     from casreg.versions import Bump, Selector
@@ -67,6 +68,14 @@ class History:
         """The entry of `version` if it lives."""
         record = self.ref.records.get(version) or next(self._spilled(version), None)
         return record.live if record else None
+
+    def names(self, version: Version, manifest: Digest) -> bool:
+        """Whether `version` is, or was and may be again, what `manifest` says."""
+        record = self.record(version)
+        entries = [] if record is None else [tombstone.entry for tombstone in record.dead]
+        if record is not None and record.live:
+            entries.append(record.live)
+        return any(entry.manifest == manifest for entry in entries)
 
     def latest(self) -> tuple[Version, Entry] | None:
         """The highest live version; None if none lives. Reads segments only if one may hold a higher one."""
@@ -210,6 +219,30 @@ class History:
             raise ObjectNotFoundError(f"{self.name}@{version} cannot be undeleted: nothing of it is kept")
         back = Record(record.dead[-1].entry, record.dead[:-1], record.partial)
         return replace(self, ref=replace(self.ref, records={**self.ref.records, version: back}))
+
+    def with_manifest(self, version: Version, before: Digest, after: Digest, packs: int) -> History:
+        """What `version` is, or was, under the manifest `before` is now the same under `after`. No tombstone is left.
+
+        Args:
+            version: Which.
+            before: A manifest that one of its entries names.
+            after: Another manifest of the same content.
+            packs: How many packs that one needs.
+        """
+        record = self.record(version)
+        assert record is not None, f"there is no {version}"
+
+        def moved(entry: Entry) -> Entry:
+            return replace(entry, manifest=after, packs=packs) if entry.manifest == before else entry
+
+        dead = tuple(replace(tombstone, entry=moved(tombstone.entry)) for tombstone in record.dead)
+        changed = Record(record.live and moved(record.live), dead, record.partial)
+        tags = {
+            tag: (version, after) if target == (version, before) else target
+            for tag, target in self.ref.tags.items()
+        }
+        records = {**self.ref.records, version: changed}
+        return replace(self, ref=replace(self.ref, records=records, tags=tags))
 
     def with_notes(self, version: Version, notes: Mapping[str, Any]) -> History:
         """The notes of `version` are `notes`.

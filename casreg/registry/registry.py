@@ -19,7 +19,7 @@ from casreg.exceptions import (
     InvalidVersionError,
     ObjectNotFoundError,
 )
-from casreg.gc import Terms, collect, prune, seconds
+from casreg.gc import Terms, collect, mark_bad, prune, seconds
 from casreg.listing import describe, describe_all, history_of, list_all, list_names, list_versions, summaries
 from casreg.loading import LoadOptions, load
 from casreg.materializers.builtin import BUILTIN
@@ -52,6 +52,7 @@ from casreg.repository.finding import select
 from casreg.repository.opening import list_files, open_file
 from casreg.search import find
 from casreg.stats import stats
+from casreg.verify import heal, verify
 from casreg.versions import Latest, check_tag
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from casreg.refs import History
     from casreg.repository.conflicts import OnConflict
     from casreg.stats import Stats
+    from casreg.verify import Healing, Report
     from casreg.versions import Bump, Selector
 
 log = logging.getLogger("casreg.registry")
@@ -1059,6 +1061,93 @@ class Registry(MutableMapping[str, Any]):
         )
         done = collect(self._repository, terms, self._told(progress), dry_run=flag(dry_run, "dry_run"))
         log.debug("gc of %s: %s", self._backend.location, done)
+        return done
+
+    # ------------------------------------------------------------------------------------------ damage
+
+    def verify(
+        self,
+        *,
+        data: bool = False,
+        sample: float | None = None,
+        names: str | Iterable[str] | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> Report:
+        """See whether everything is there, and is what was written. Only reads, at any time, and no local copies.
+
+        Always read are all refs, manifests, chunk lists and trees, the ends of packs, and what belongs to no version.
+        What is wrong is read again, and what moved on meanwhile is looked for where it is now, before it is called
+        damage.
+
+        Args:
+            data: Read all data, too: every byte.
+            sample: Read this share of it, above 0 and up to 1, in packs that are drawn at random.
+            names: Look at a name, or several, only; by default at everything.
+            progress: Is told: in the phase `survey`, `done` and `total` are names, in `verify` bytes.
+
+        Returns:
+            `report.clean`, `report.damages` (each names the file, what is wrong with it, and the versions and tags that
+            it touches), and what was read.
+
+        Raises:
+            InvalidNameError, InvalidArgumentError: What was given is wrong.
+            ObjectNotFoundError: There is no such name.
+            StorageError: The place cannot be listed. A file that cannot be read is in the report, and is not damage.
+        """
+        given = [names] if isinstance(names, str) else names
+        wanted = None if given is None else [self._keys.plain(name) for name in listed(given, "names")]
+        report = verify(
+            self._repository,
+            data=flag(data, "data"),
+            sample=sample,
+            names=wanted,
+            progress=self._told(progress),
+        )
+        log.debug("verified %s: %d damages", self._backend.location, len(report.damages))
+        return report
+
+    def heal(
+        self,
+        source: Registry | str | os.PathLike[str],
+        *,
+        dry_run: bool = False,
+        progress: ProgressCallback | None = None,
+    ) -> Healing:
+        """Read everything, and write anew what is damaged or lost, from what is whole here and in another copy.
+
+        What the copy has to have is looked up by digest: it may be a bundle, another registry with the same data, or a
+        backup of the folder, older or newer. Versions keep their numbers, digests, times, notes and tags. Nothing that
+        can be read is written over; damaged files are left to the collector, and nobody builds on them any more. Refs
+        that cannot be read, and those that vanished, come back as the copy has them.
+
+        Safe beside savers and readers. What was interrupted is done by healing again.
+
+        Args:
+            source: The other copy: a Registry, or its place, or a bundle. It is only read.
+            dry_run: Write nothing; the result says what could be healed.
+            progress: Is told: as by `verify`, and then in the phase `heal` about bytes of versions.
+
+        Returns:
+            `healing.clean`, `healing.healed`, and `healing.left` with the reasons.
+
+        Raises:
+            InvalidArgumentError: What was given is wrong, or the source is this very place.
+            UnsafeStorageError: The place is not fit to be written to.
+            ReadOnlyError: It is a bundle, which can only be read.
+            CommitConflictError, CommitUnknownError: Others kept winning; an answer was lost. Heal again.
+            CorruptError, UnsupportedFormatError: Something that has to be understood is damaged for good, or was written
+                by a newer casreg.
+            StorageError: One of the two cannot be read, or the place refused. Heal again.
+        """
+        other = source if isinstance(source, Registry) else Registry(source, cache=False)
+        done = heal(
+            self._repository,
+            other._repository,  # noqa: SLF001 - one of our own
+            mark_bad,
+            dry_run=flag(dry_run, "dry_run"),
+            progress=self._told(progress),
+        )
+        log.debug("healed %s with %s: %s", self._backend.location, done.source, done)
         return done
 
     # ------------------------------------------------------------------------------------------ types

@@ -96,14 +96,18 @@ def check_there(repository: Repository, name: str, version: Version) -> None:
 
 
 def has_files(repository: Repository, entry: Entry) -> bool:
-    """Whether every file of a version exists at the place itself, can be read, and its manifest is what it must be.
+    """Whether every file of a version exists at the place itself, may be built on, and its manifest is what it must be.
 
     Raises:
         UnsupportedFormatError: The manifest needs a newer casreg.
     """
     place = repository.without_copies()
     try:
-        for key in files_below(place.manifest(entry.manifest)):
+        below = files_below(place.manifest(entry.manifest))
+        damaged = place.refs.fences.read().bad.intersection(below)
+        if damaged:
+            raise CorruptError(f"{min(damaged)} is known to be damaged, or is being collected")
+        for key in below:
             place.backend.get(key, 0, 1)
     except (StorageError, CorruptError) as err:
         log.warning("a version is stored again, since what is there of it cannot be used: %s", err)

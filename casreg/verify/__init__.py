@@ -7,8 +7,9 @@ damaged is never written over: files get new names, and refs are swung to them.
 
 from __future__ import annotations
 
-from casreg.verify.report import Damage, Report
+from casreg.verify.healing import heal
+from casreg.verify.report import Damage, Healing, Left, Report
 from casreg.verify.survey import Survey, check_packs, survey
 from casreg.verify.verification import verify
 
-__all__ = ["Damage", "Report", "Survey", "check_packs", "survey", "verify"]
+__all__ = ["Damage", "Healing", "Left", "Report", "Survey", "check_packs", "heal", "survey", "verify"]

@@ -63,9 +63,9 @@ def read_name(repository: Repository, name: str) -> Named | None:
         if held is None:
             return None
         ref = held.history.ref
-        if named is not None and named.ref is not None and {*named.lost} <= {*ref.older}:
+        if named is not None and named.ref is not None and all(row in ref.older for row in named.lost):
             return named  # the rows are still there, and so the segments should be
-        named = _read_segments(held.history)
+        named = read_segments(held.history)
         if not named.lost:
             return named
     return named
@@ -76,7 +76,8 @@ def _of_ref(key: str, name: str, err: CasregError) -> Finding:
     return Finding(found.kind, key, found.severity, found.problem, labels=(name,), missing=found.missing)
 
 
-def _read_segments(history: History) -> Named:
+def read_segments(history: History) -> Named:
+    """Read each segment of a history. What is wrong is found, and raises nothing."""
     ref = history.ref
     records: dict[Version, Record] = {}
     failed: list[tuple[OlderSegment, CasregError]] = []

@@ -1,4 +1,4 @@
-"""What a verification found, as plain values."""
+"""What a verification found, and what a healing did, as plain values."""
 
 from __future__ import annotations
 
@@ -73,6 +73,55 @@ class Report:
     def clean(self) -> bool:
         """Whether everything that was looked at is there and right. Hints do not count."""
         return all(one.severity == "hint" for one in self.damages)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as JSON values, `clean` included."""
+        return {"clean": self.clean, **asdict(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Something that is damaged still.
+
+    Attributes:
+        damage: What.
+        reason: Why it could not be healed.
+    """
+
+    damage: Damage
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Healing:
+    """What was healed, or would be.
+
+    Attributes:
+        location: Where.
+        source: With what.
+        dry_run: Whether nothing was done: `healed` is what could be.
+        healed: What was damaged and is not any more.
+        left: What is damaged still.
+        brought_back: Names whose refs had vanished, of which the files that the source names are still here.
+        marked: Damaged files of which every writer knows now that nothing may be built on them.
+        stored: Bytes of the packs that were written; of a dry run, bytes of chunks that would be brought.
+        seconds: How long it took.
+    """
+
+    location: str
+    source: str
+    dry_run: bool
+    healed: tuple[Damage, ...]
+    left: tuple[Left, ...]
+    brought_back: tuple[str, ...]
+    marked: tuple[str, ...]
+    stored: int
+    seconds: float
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is damaged any more. Hints do not count."""
+        return all(one.damage.severity == "hint" for one in self.left)
 
     def as_dict(self) -> dict[str, Any]:
         """All of it as JSON values, `clean` included."""

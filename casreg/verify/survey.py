@@ -42,23 +42,31 @@ class _Name:
         packs: The packs that each of its versions needs.
         tags: Its tags.
         stamp: The collector's run that it was fenced with.
-        readable: Whether its ref can be read.
+        says_nothing: Whether its ref can be read, and knows of no version.
     """
 
     packs: Mapping[Use, tuple[PackRef, ...]]
     tags: Mapping[str, Version]
     stamp: RunId | None
-    readable: bool
+    says_nothing: bool
 
 
 class Survey:
-    """What was seen of a repository. It grows as more names are looked at; each manifest and table is judged once."""
+    """What was seen of a repository. It grows as more names are looked at; each manifest and table is judged once.
+
+    Attributes:
+        repository: The repository at its place, without copies.
+        findings: What is wrong.
+        checked: The packs that were read byte by byte, and what they are.
+        listed: The manifests that there were at the beginning; None if they were not listed.
+    """
 
     def __init__(self, repository: Repository) -> None:
         """No I/O yet. A copy would hide that the place has lost something, so copies are not read."""
         self.repository = repository.without_copies()
         self.findings = Findings()
         self.checked: dict[PackRef, Checked] = {}
+        self.listed: set[Digest] | None = None
         self._tables = PackTables(self.repository.backend)
         self._names: dict[str, _Name] = {}
         self._looked: dict[Digest, Looked] = {}
@@ -97,6 +105,16 @@ class Survey:
         return dict(needed)
 
     @property
+    def unchecked(self) -> list[PackRef]:
+        """Packs that versions need and whose bytes were not read yet."""
+        return [pack for pack in self.needed if pack not in self.checked]
+
+    @property
+    def empty(self) -> set[str]:
+        """Names whose refs can be read, and say nothing."""
+        return {name for name, known in self._names.items() if known.says_nothing}
+
+    @property
     def packs(self) -> dict[PackRef, tuple[str, ...]]:
         """Each pack that a live version needs, with those that do as `name@version`."""
         live = {pack: tuple(use.label for use in uses if not use.dead) for pack, uses in self.needed.items()}
@@ -129,7 +147,8 @@ class Survey:
             self.findings.add(found)
         packs = {use: self._look_at_version(use, entry) for use, entry in named.uses.items()}
         ref = named.ref
-        return _Name(packs, named.tags, ref.stamp if ref else None, ref is not None)
+        says_nothing = ref is not None and not ref.records and not ref.older
+        return _Name(packs, named.tags, ref.stamp if ref else None, says_nothing)
 
     def _look_at_version(self, use: Use, entry: Entry) -> tuple[PackRef, ...]:
         with self._lock:
@@ -146,8 +165,8 @@ class Survey:
             self.findings.add(Finding("manifest", key, "damage", problem, (use,)))
         return looked.packs
 
-    def check(self, packs: Sequence[PackRef], progress: ProgressCallback | None = None) -> int:
-        """Read every byte of these packs, several at once. Returns how many bytes they have."""
+    def check(self, packs: Sequence[PackRef], progress: ProgressCallback | None = None) -> None:
+        """Read every byte of these packs, several at once."""
         total, done = sum(pack.size for pack in packs), 0
         needed = self.needed
         for pack, checked in ahead(self._check, packs, _AHEAD * workers()):
@@ -157,7 +176,6 @@ class Survey:
             done += pack.size
             if progress:
                 progress(Progress("verify", key_of(pack), done, total, 0, done))
-        return total
 
     def _check(self, pack: PackRef) -> tuple[PackRef, Checked]:
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from casreg.exceptions import InvalidArgumentError, ObjectNotFoundError
@@ -14,12 +13,14 @@ from casreg.verify.roots import look_at_head, look_at_index, look_at_marker
 from casreg.verify.survey import Survey, names_in, sample_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
 
     from casreg.digest import Digest
-    from casreg.model import PackRef
     from casreg.progress import ProgressCallback
     from casreg.repository import Repository
+
+ROOTS: Final = frozenset({"marker", "head", "names", "index"})
+"""The kinds of files that belong to no name."""
 
 _ROUNDS: Final = 5
 """So often what moved on meanwhile is looked at again."""
@@ -53,10 +54,8 @@ def verify(
     """
     share = _share(sample, data=data)
     began = time.monotonic()
-    return replace(
-        examine(repository, share, names, progress, draw or random.Random())[1],
-        seconds=time.monotonic() - began,
-    )
+    seen = examine(repository, share, names, progress, draw)
+    return _report(seen, time.monotonic() - began)
 
 
 def examine(
@@ -65,35 +64,38 @@ def examine(
     names: Collection[str] | None = None,
     progress: ProgressCallback | None = None,
     draw: random.Random | None = None,
-) -> tuple[Survey, Report]:
-    """As `verify`, with all that was seen; `share` of the bytes is read."""
+) -> Survey:
+    """Look at everything, as `verify` does; `share` of the bytes is read."""
     seen = Survey(repository)
-    backend = seen.repository.backend
-    listed = _listed_manifests(seen.repository) if names is None else None
-    moved = names_in(seen.repository) if names is None else _existing(seen.repository, names)
-    read = 0
+    if names is None:
+        seen.listed = _listed_manifests(seen.repository)
+        moved = names_in(seen.repository)
+    else:
+        moved = _existing(seen.repository, names)
     for number in range(_ROUNDS):
         seen.look(moved, progress)
-        packs = [pack for pack in seen.needed if pack not in seen.checked]
+        packs = seen.unchecked
         if share < 1:
             packs = sample_of(packs, share, draw or random.Random()) if share and not number else []
-        read += seen.check(packs, progress)
+        seen.check(packs, progress)
         moved = seen.settle()
         if not moved:
             break
-    for found in look_at_marker(backend, needed=seen.names > 0):
-        seen.findings.add(found)
-    for found in look_at_head(backend, seen.stamps):
-        seen.findings.add(found)
-    if names is None:
-        for found in look_at_index(backend):
-            seen.findings.add(found)
-    unreached = None if listed is None else len(listed - seen.manifests)
-    return seen, _report(seen, read, unreached)
+    look_at_roots(seen, index=names is None)
+    return seen
 
 
-def _report(seen: Survey, read: int, unreached: int | None) -> Report:
-    needed: Sequence[PackRef] = list(seen.needed)
+def look_at_roots(seen: Survey, *, index: bool = True) -> None:
+    """Look, again, at what belongs to no name: marker, head and its lists, and the index."""
+    backend = seen.repository.backend
+    seen.findings.keep(lambda found: None if found.kind in ROOTS else found)
+    found = [*look_at_marker(backend, needed=seen.names > 0), *look_at_head(backend, seen.stamps)]
+    for one in (*found, *(look_at_index(backend) if index else ())):
+        seen.findings.add(one)
+
+
+def _report(seen: Survey, seconds: float) -> Report:
+    needed = seen.needed
     return Report(
         location=seen.repository.backend.location,
         damages=seen.damage,
@@ -103,9 +105,9 @@ def _report(seen: Survey, read: int, unreached: int | None) -> Report:
         packs=len(needed),
         packs_read=len(seen.checked),
         bytes=sum(pack.size for pack in needed),
-        bytes_read=read,
-        unreached=unreached,
-        seconds=0.0,
+        bytes_read=sum(pack.size for pack in seen.checked),
+        unreached=None if seen.listed is None else len(seen.listed - seen.manifests),
+        seconds=seconds,
     )
 
 
@@ -114,7 +116,7 @@ def _share(sample: float | None, *, data: bool) -> float:
         return 1.0 if data else 0.0
     if data:
         raise InvalidArgumentError("data=True reads every byte, sample= only some: give one of them")
-    if isinstance(sample, bool) or not isinstance(sample, int | float) or not 0 < sample <= 1:
+    if isinstance(sample, bool | str) or not 0 < sample <= 1:
         raise InvalidArgumentError(f"sample is a share of all bytes, above 0 and up to 1, not {sample!r:.80}")
     return float(sample)
 

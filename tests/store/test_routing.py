@@ -400,12 +400,14 @@ def test_what_a_registry_can_a_store_can() -> None:
         "clear_cache",
         "download",  # copy
         "gc",  # what is done to a whole registry, or said of one, is asked of that one
+        "heal",
         "init",
         "overview",
         "prune",
         "registered_materializer",
         "registered_materializers",
         "stats",
+        "verify",
     }
     public = {name for name in dir(Registry) if not name.startswith("_")}
     assert public - set(dir(Store)) == instead_by_get_registry

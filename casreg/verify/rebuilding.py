@@ -1,0 +1,180 @@
+"""One version written anew: the chunks that are lost here in fresh packs, under a fresh manifest, with its identity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from casreg.ingest.assembly import placement_of
+from casreg.ingest.packing import Packing
+from casreg.model import Placement
+from casreg.repository.proving import Proof, until_proved
+from casreg.repository.searching import remember_packs
+from casreg.transfer.carrying import is_bare
+from casreg.transfer.sections import check_payload, sections_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from casreg.digest import Digest
+    from casreg.ingest import Place
+    from casreg.model import Chunk, Manifest
+    from casreg.packs import SealedPack
+    from casreg.refs import Attempt, Entry, Fence, History
+    from casreg.verify.findings import Use
+    from casreg.verify.supply import Supply
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """A version that was written anew, but for its manifest, which goes out when the ref is about to name it.
+
+    Attributes:
+        entry: What a ref said of it.
+        packs: How many packs it needs now.
+        written: Those of them that were written for it.
+        stored: Bytes of these.
+        proof: Sees that all of it is there and may be named, and writes the manifest.
+    """
+
+    entry: Entry
+    packs: int
+    written: tuple[SealedPack, ...]
+    stored: int
+    proof: Proof
+
+    def moved(self, fence: Fence) -> Entry:
+        """The entry, under the new manifest.
+
+        Raises:
+            StaleError: Something of it has been collected meanwhile.
+            StorageError: The storage refused or failed.
+        """
+        return replace(self.entry, manifest=self.proof.proved(fence).manifest, packs=self.packs)
+
+
+class Missing:
+    """What a version lacks here, as far as can be said without writing."""
+
+    def __init__(self, supply: Supply, digest: Digest, entry: Entry) -> None:
+        """Reads the manifest, and lists and trees.
+
+        Raises:
+            LostError: Something that is needed is nowhere.
+            CorruptError: What was found does not fit together.
+            StorageError: A place cannot be read.
+        """
+        self.manifest: Manifest = supply.lines(digest, entry)
+        self.sections: Mapping[str, Sequence[Chunk]] = {}
+        self._supply = supply
+        if is_bare(self.manifest):
+            check_payload(self.manifest)
+            return
+        self.sections = sections_of(self.manifest, supply)
+
+    @property
+    def chunks(self) -> dict[Digest, int]:
+        """All chunks of the version, with their sizes."""
+        return {chunk.digest: chunk.size for chunks in self.sections.values() for chunk in chunks}
+
+    def check(self) -> int:
+        """See that what is lost here is elsewhere. Returns how many bytes that are.
+
+        Raises:
+            LostError: Some of it is nowhere.
+        """
+        chunks = self.chunks
+        here = self._supply.here(chunks, ())
+        lost = {digest: size for digest, size in chunks.items() if digest not in here}
+        if lost:
+            self._supply.find(lost)
+        return sum(lost.values())
+
+
+class _Sound:
+    """What may be built on, as a packing asks for it."""
+
+    def __init__(self, places: Mapping[Digest, Place]) -> None:
+        self._places = places
+
+    def find(self, digests: Sequence[Digest]) -> Mapping[Digest, Place]:
+        """See `casreg.ingest.packing.Known`."""
+        return {digest: self._places[digest] for digest in digests if digest in self._places}
+
+
+def rebuild(supply: Supply, digest: Digest, entry: Entry, avoid: Collection[str]) -> Rebuilt:
+    """Bring what a version lacks here into fresh packs.
+
+    Nothing can be seen of it yet; what is not committed is garbage.
+
+    Args:
+        supply: Where chunks are.
+        digest: Its manifest, which need not be readable.
+        entry: What a ref says of it.
+        avoid: Keys of packs that must not be built on.
+
+    Raises:
+        LostError: Something is nowhere.
+        CorruptError: What was found does not fit together.
+        StorageError: A place cannot be read, or refused.
+    """
+    target = supply.target
+    missing = Missing(supply, digest, entry)
+    manifest = missing.manifest
+    placement, stored = Placement(inline=len(manifest.inline)), 0
+    written: tuple[SealedPack, ...] = ()
+    # Read before anything is written, so that what is written counts as seen after it.
+    fence = target.refs.fences.read()
+    if missing.sections:
+        placement, written, stored = _stored(supply, missing, fence.bad.union(avoid))
+        supply.wrote(written)
+    seen = {sealed.key: fence.head.id for sealed in written}
+    proof = Proof(target, manifest.lines, placement, manifest.inline, seen)
+    return Rebuilt(entry, len(placement.packs), written, stored, proof)
+
+
+def _stored(
+    supply: Supply, missing: Missing, avoid: Collection[str]
+) -> tuple[Placement, tuple[SealedPack, ...], int]:
+    chunks = missing.chunks
+    packing = Packing(supply.target.backend, _Sound(supply.here(chunks, avoid)), sum(chunks.values()))
+    try:
+        new = packing.claim(chunks)
+        if new:
+            for read in supply.read({one: size for one, size in chunks.items() if one in new}):
+                packing.append(read.encoded)
+        packing.finish()
+    finally:
+        packing.close()
+    return placement_of(packing, missing.sections), tuple(packing.written), packing.stored
+
+
+def swing(supply: Supply, uses: Sequence[Use], entry: Entry) -> int:
+    """Write a version anew, and let everything that names its manifest name the new one. Returns the bytes written.
+
+    Args:
+        supply: Where chunks are.
+        uses: Who names the manifest.
+        entry: What one of them says of the version.
+
+    Raises:
+        LostError, CorruptError, StorageError: As `rebuild`. What was not reached yet is as it was.
+        CommitConflictError, CommitUnknownError: As a commit.
+    """
+    target, digest = supply.target, uses[0].manifest
+
+    def store_and_commit(avoid: Collection[str]) -> int:
+        rebuilt = rebuild(supply, digest, entry, avoid)
+        for use in uses:
+
+            def change(attempt: Attempt, use: Use = use) -> History | None:
+                if not attempt.history.names(use.version, digest):
+                    return None  # overwritten, or healed by somebody else
+                manifest = rebuilt.moved(attempt.fence).manifest
+                return attempt.history.with_manifest(use.version, digest, manifest, rebuilt.packs)
+
+            target.refs.commit(use.name, change, create=False)
+        remember_packs(target, rebuilt.written, rebuilt.proof.seen)
+        return rebuilt.stored
+
+    return until_proved(target, uses[0].name, store_and_commit)
