@@ -123,6 +123,7 @@ class GCSBackend:
         self._place = settings.place
         self._connection = Connection(settings.place, settings.credentials_path, settings.timeout)
         self._tells_generations = True
+        self._has_bucket = False
 
     def __repr__(self) -> str:
         return f"GCSBackend({self.location!r})"
@@ -164,7 +165,7 @@ class GCSBackend:
         """
         check_key(key)
         answer = self._upload(key, data, "0")
-        if answer.status == 404:
+        if answer.missing:
             # The one refusal that says that nothing was done, and why: there is no bucket.
             self._make_bucket()
             answer = self._upload(key, data, "0")
@@ -184,7 +185,7 @@ class GCSBackend:
         if not _GENERATION.fullmatch(expected):  # 0 would mean: only if there is none
             raise Conflict(f"{key!r} in {self.location} never was in the state {expected!r:.40}")
         answer = self._upload(key, data, expected)
-        if answer.status in (404, 412):
+        if answer.status == 412 or answer.missing:
             raise Conflict(f"{key!r} in {self.location} was changed by somebody else, or is not there")
         return self._written(key, answer)
 
@@ -195,9 +196,19 @@ class GCSBackend:
             StorageError: The storage refused or failed.
         """
         page_token: str | None = ""
+        last = after
         while page_token is not None:
-            rows, page_token = self._patiently(partial(self._page, prefix, after, page_token))
-            yield from rows
+            rows, following = self._patiently(partial(self._page, prefix, after, page_token))
+            for row in rows:
+                if row.key < last:
+                    # Then others may be left out, and a collector would take what they need for garbage.
+                    raise unclear(f"listing {prefix!r} in {self.location}", f"{row.key!r} behind {last!r}")
+                if row.key > last:
+                    yield row
+                last = row.key
+            if following == page_token:
+                raise unclear(f"listing {prefix!r} in {self.location}", "it goes on where it was")
+            page_token = following
 
     def delete(self, keys: Iterable[str]) -> None:
         """See `Backend.delete`. One request a key, sixteen at a time, each of them answered.
@@ -254,11 +265,13 @@ class GCSBackend:
         raise self._not_read(key, answer, what)
 
     def _not_read(self, key: str, answer: Answer, what: str) -> StorageError:
-        return (
-            NotFound(f"there is no {key!r} in {self.location}")
-            if answer.status == 404
-            else refused(answer, what)
-        )
+        if not answer.missing:
+            return refused(answer, what)
+        if not self._settings.create_bucket and not self._has_bucket:
+            # If it is the bucket that is missing, whoever said that it is there has mistyped its name, and is told.
+            self._page("", "", "")
+            self._has_bucket = True
+        return NotFound(f"there is no {key!r} in {self.location}")
 
     def _upload(self, key: str, data: Buffer, generation: str) -> Answer:
         """One request, sent once, done only if the object is of this generation (0: if there is none)."""
@@ -274,7 +287,7 @@ class GCSBackend:
 
     def _written(self, key: str, answer: Answer) -> Token:
         what = f"writing {key!r} in {self.location}"
-        if answer.status == 404:
+        if answer.missing:
             raise StorageError(f"{what} failed: there is no bucket {self._place.bucket!r}")
         if answer.status != 200:
             raise refused(answer, what)
@@ -289,28 +302,31 @@ class GCSBackend:
     def _page(self, prefix: str, after: str, page_token: str) -> tuple[tuple[ObjectInfo, ...], str | None]:
         """Some keys, and how to ask for more; None at the end."""
         what = f"listing {prefix!r} in {self.location}"
+        asked = self._place.prefix + prefix
         answer = self._connection.send(
             what,
             "GET",
             f"/storage/v1/b/{self._place.bucket}/o",
             {
-                "prefix": self._place.prefix + prefix,
+                "prefix": asked,
                 "startOffset": self._place.prefix + max(after, prefix),
                 "maxResults": str(_PAGE),
                 "pageToken": page_token,
                 "fields": "items(name,size,generation,updated),nextPageToken",
             },
         )
-        if answer.status == 404:  # no bucket
+        if answer.missing:  # no bucket
+            if not self._settings.create_bucket:
+                raise self._no_bucket()
             return (), None
         if answer.status != 200:
             raise refused(answer, what)
         try:
             found = answer.fields()
-            rows = (self._row(item) for item in found.get("items", ()))
+            rows = (self._row(item) for item in found.get("items", ()) if item["name"].startswith(asked))
             # It begins with `after`, where that exists; what is no key of ours belongs to somebody else.
             page = tuple(row for row in rows if row.key > after and is_key(row.key))
-            return page, found.get("nextPageToken")
+            return page, found.get("nextPageToken") or None
         except (KeyError, TypeError, ValueError) as err:
             raise unclear(what, err) from err
 
@@ -325,7 +341,7 @@ class GCSBackend:
     def _delete(self, key: str) -> None:
         what = f"deleting {key!r} in {self.location}"
         answer = self._connection.send(what, "DELETE", self._object_path(key))
-        if answer.status not in (200, 204, 404):
+        if answer.status not in (200, 204) and not answer.missing:
             raise refused(answer, what)
 
     def _make_bucket(self) -> None:
@@ -335,10 +351,7 @@ class GCSBackend:
         name = self._place.bucket
         what = f"making the bucket {name!r} for {self.location}"
         if not self._settings.create_bucket:
-            raise StorageError(
-                f"there is no bucket {name!r} for {self.location}, and create_bucket=False: make it, or see that its name is "
-                "right"
-            )
+            raise self._no_bucket()
         opened = self._connection.opened()
         if opened.project is None:
             raise StorageError(f"{what} failed: say in which project, with project_id=…")
@@ -359,6 +372,12 @@ class GCSBackend:
             raise failed(err, what, self._settings.timeout) from err
         else:
             log.debug("%s: done, in the project %s", what, opened.project)
+
+    def _no_bucket(self) -> StorageError:
+        return StorageError(
+            f"there is no bucket {self._place.bucket!r} for {self.location}, and create_bucket=False: make it, or see that "
+            "its name is right"
+        )
 
     def _object_path(self, key: str, kind: str = "") -> str:
         name = quote(self._place.prefix + key, safe="")

@@ -99,7 +99,9 @@ class S3Backend:
             raise InvalidArgumentError(f"timeout={timeout!r} is no number of seconds above 0")
         place = place_of(uri, endpoint=endpoint, bucket=bucket, secure=secure, region=region, prefix=prefix)
         keys = Keys(access_key, secret_key, session_token)
-        self._settle(place, keys, None if ca_file is None else os.fspath(ca_file), create_bucket, timeout)
+        # Made absolute now, so that a later change of the working directory moves nothing.
+        trusted = os.path.abspath(os.path.expanduser(os.fsdecode(ca_file))) if ca_file else None
+        self._settle(place, keys, trusted, create_bucket, timeout)
 
     def _settle(
         self, place: Place, keys: Keys, ca_file: str | None, create_bucket: bool, timeout: float
@@ -179,10 +181,18 @@ class S3Backend:
         asked = self._key(prefix)
         behind = self._key(after)
         begin = len(self._place.prefix)
+        last = ""
         for row in in_order(self._pages(asked, start_after(behind, asked)), asked):
-            if row.key > behind and row.key.startswith(asked) and is_key(row.key[begin:]):
-                behind = row.key
+            if not row.key.startswith(asked) or not is_key(row.key[begin:]):
+                continue
+            if row.key < last:
+                # Then others may be left out, and a collector would take what they need for garbage.
+                raise no_s3(
+                    f"a listing of {self.location} in no order, {row.key!r} behind {last!r},", self._place
+                )
+            if row.key > max(behind, last):
                 yield replace(row, key=row.key[begin:])
+            last = row.key
 
     def delete(self, keys: Iterable[str]) -> None:
         """See `Backend.delete`. A thousand keys a request; each has to be confirmed by name.
@@ -267,11 +277,17 @@ class S3Backend:
         query = {"list-type": "2", "max-keys": str(_PAGE), "prefix": prefix, "encoding-type": "url"}
         if after:
             query["start-after"] = after
+        last: list[ObjectInfo] = []
         while True:
             page = self._page(query)
+            repeated = page.token == query.get("continuation-token") or (last and page.rows[-1:] == last)
+            if page.more and repeated:
+                # So do servers that know the older kind of listing alone: they would begin anew for ever.
+                raise no_s3(f"a listing of {self.location} that goes on where it was", self._place)
             yield page
             if not page.more:
                 return
+            last = page.rows[-1:] or last
             query["continuation-token"] = page.token
 
     def _page(self, query: dict[str, str]) -> Page:
