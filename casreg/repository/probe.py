@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _RACERS: Final = 4
 _TRIES: Final = 3
+_CONFLICTS: Final = 30
+"""So often the marker is looked at again. Nobody loses this often to others, who write it once each."""
 
 log = logging.getLogger("casreg.repository")
 
@@ -45,7 +47,7 @@ def ensure_marker(backend: Backend) -> Marker:
         StorageError: The storage refused or failed.
     """
     doubts = 0
-    while True:
+    for _ in range(_CONFLICTS):
         marker, write = _wanted(backend)
         if write is None:
             return marker
@@ -59,6 +61,9 @@ def ensure_marker(backend: Backend) -> Marker:
                 raise
         else:
             return marker
+    raise StorageUnavailableError(
+        f"{MARKER} in {backend.location} was somebody else's each time that it was to be written. Try again later"
+    )
 
 
 def _wanted(backend: Backend) -> tuple[Marker, Callable[[], object] | None]:
@@ -127,8 +132,14 @@ def _probe_swaps(backend: Backend, key: str) -> None:
     except Conflict as err:
         raise _InconclusiveError("a swap with the right token was refused") from err
     _must_refuse(backend, Conflict, lambda: backend.swap(key, b"fifth", token), "a swap with an old token")
-    if backend.get(key).data != b"fourth":
+    found = backend.get(key)
+    if found.data != b"fourth":
         raise _unsafe(backend, "what a refused write sent is there")
+    try:
+        backend.swap(key, b"sixth", found.token or Token(""))
+    except Conflict as err:
+        # Writers build on what they read. What stands between may rewrite tokens in the answers to readers alone.
+        raise _InconclusiveError("a swap with the token of a reading was refused") from err
 
 
 def _probe_race(backend: Backend, key: str) -> None:

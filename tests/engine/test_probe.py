@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from casreg.backends.base import Token
 from casreg.backends.local import LocalBackend
 from casreg.backends.memory import MemoryBackend
 from casreg.exceptions import (
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from casreg.backends.base import Token
+    from casreg.backends.base import Object
 
 
 class IgnoresCreate(MemoryBackend):
@@ -73,6 +75,14 @@ class LosesRaces(MemoryBackend):
         return super().create(key, data, durable=durable)
 
 
+class RenamesTokens(MemoryBackend):
+    """Gives readers another token than writers: what some proxies make of ETags when they compress."""
+
+    def get(self, key: str, start: int = 0, stop: int | None = None, *, held: Object | None = None) -> Object:
+        found = super().get(key, start, stop, held=held)
+        return replace(found, token=found.token and Token(f"{found.token}-gzip"))
+
+
 class RefusesAll(MemoryBackend):
     """Refuses every create."""
 
@@ -87,7 +97,9 @@ class NoDelete(MemoryBackend):
         raise StoragePermissionError("you may not")
 
 
-@pytest.mark.parametrize("kind", [IgnoresCreate, IgnoresSwap, RefusesTooLate, LosesRaces, RefusesAll])
+@pytest.mark.parametrize(
+    "kind", [IgnoresCreate, IgnoresSwap, RefusesTooLate, LosesRaces, RenamesTokens, RefusesAll]
+)
 def test_a_storage_without_conditions_is_refused(kind: type[MemoryBackend]) -> None:
     """A storage that ignores a condition gets nothing but the probe, and that is removed; reading still works."""
     place = kind()
@@ -105,6 +117,18 @@ def test_a_good_storage_is_probed_once(tmp_path: Path) -> None:
     again = RecordingBackend(place)
     Registry(again).save("thing", 6)
     assert not again.log.calls(prefix="probe/")
+
+
+def test_a_marker_that_others_write_each_time_is_an_error_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for ever for a storage that gives out a token, and does not know it again."""
+    monkeypatch.setattr("casreg.repository.probe.probe", lambda _: None)
+    first = MemoryBackend()
+    Registry(first).save("thing", 5)
+    copy = RenamesTokens()
+    for key, data in snapshot(first).items():
+        copy.create(key, data)
+    with pytest.raises(StorageUnavailableError, match="somebody else's each time"):
+        ensure_marker(copy)
 
 
 def test_a_copy_is_probed_again(tmp_path: Path) -> None:
