@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.progress import Progress as Bar, TaskID
+    from rich.status import Status
 
     from casreg.cli.session import Session
     from casreg.progress import Progress
@@ -86,6 +88,30 @@ def watching(session: Session) -> Iterator[Watch]:
         watch.stop()
 
 
+@contextmanager
+def waiting(session: Session, what: str) -> Iterator[None]:
+    """While something runs that does not say how far it is: that it runs, after a second.
+
+    Args:
+        session: Whether anything is shown.
+        what: What is being done, as `counting what is stored`.
+    """
+    if not session.shows_progress:
+        yield
+        return
+    shown: list[Status] = []
+    timer = threading.Timer(_PATIENCE, lambda: shown.append(_status(what)))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()  # so that nothing begins to be shown after it was taken away
+        for status in shown:
+            status.stop()
+
+
 def figures(report: Progress, seconds: float) -> str:
     """How much is done, the rate, and what was stored against what was there already."""
     seconds = max(seconds, 0.001)
@@ -99,6 +125,14 @@ def figures(report: Progress, seconds: float) -> str:
     if report.phase in _WRITING:
         text += f" · {size_text(report.stored)} stored, {size_text(report.reused)} reused"
     return text
+
+
+def _status(what: str) -> Status:
+    from rich.console import Console
+
+    status = Console(stderr=True).status(what)
+    status.start()
+    return status
 
 
 def _bar() -> Bar:

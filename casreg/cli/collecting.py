@@ -131,7 +131,8 @@ def _show_collection(session: Session, found: Collection) -> None:
     for version in found.versions:
         click.echo(version)
     word = "would be deleted" if found.dry_run else "deleted"
-    remark(session, f"{_what(found)} {word} in {found.location}")
+    said = f"{_what(found)} {word}" if any(found.files.values()) else "nothing is there to delete"
+    remark(session, f"{said} in {found.location}")
     if found.versions:
         end = "would be gone" if found.dry_run else "are gone"
         remark(session, f"{first_of(found.versions, _NAMED)} {end} for good")

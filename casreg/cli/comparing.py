@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from casreg.cli.bars import waiting
 from casreg.cli.options import Command, key_argument
 from casreg.cli.output import Column, remark, show_fields, show_json, show_table
 from casreg.display import size_text
@@ -51,7 +52,8 @@ def diff(session: Session, key: str, version1: str | None, version2: str | None)
     The second is by default the latest. A version may be `other:name@version` too. Reads lists, no data.
     """
     registry, inside = session.find(key)
-    found = registry.diff(inside, version1, version2)
+    with waiting(session, "comparing"):
+        found = registry.diff(inside, version1, version2)
     if session.json:
         show_json({"same": found.same, **asdict(found)})
     else:
@@ -75,7 +77,8 @@ def stats(session: Session) -> None:
     dedup        logical / distinct: how often each byte is used
     compression  distinct / stored
     """  # noqa: D301 - with this mark click leaves the lines as they are
-    found = session.open().stats()
+    with waiting(session, "counting what is stored"):
+        found = session.open().stats()
     if session.json:
         show_json(_as_dict(found))
         return

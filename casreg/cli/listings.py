@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from casreg.cli.bars import waiting
 from casreg.cli.options import Command, key_argument
 from casreg.cli.output import (
     Column,
@@ -87,7 +88,8 @@ def ls(session: Session, pattern: str) -> None:
     of the latest version.
     """
     registry, inside = session.find(pattern)
-    rows = registry.overview(inside or "*")
+    with waiting(session, "reading the names"):
+        rows = registry.overview(inside or "*")
     if session.json:
         show_json(rows)
     elif rows:
@@ -209,7 +211,8 @@ def find(session: Session, pattern: str, conditions: Sequence[str]) -> None:
     """
     where = conditions_of(conditions)
     registry, inside = session.find(pattern)
-    rows = registry.find(inside or "*", where=where)
+    with waiting(session, "searching"):
+        rows = registry.find(inside or "*", where=where)
     if session.json:
         show_json(rows)
         return

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 import casreg
+from casreg.cli.bars import waiting
 from casreg.cli.completing import PlaceType
 from casreg.cli.options import Command
 from casreg.cli.output import Column, remark, show_json, show_table, text_cell
@@ -41,7 +42,8 @@ def init(session: Session, place: str | None) -> None:
         place = f"./{place}"  # nothing of this name is there yet: that is what it is called for
     session.registry = place or session.registry
     registry = session.open("init")
-    identity = registry.init()
+    with waiting(session, "looking whether the place is fit for it"):
+        identity = registry.init()
     if session.json:
         show_json({"location": registry.backend.location, "id": identity})
         return

@@ -174,6 +174,30 @@ def test_figures() -> None:
     assert bars.figures(Progress("list", "", 1234, 0, 0, 0), 1.0) == "1,234 files · 1,234/s"
 
 
+def test_what_cannot_say_how_far_it_is() -> None:
+    """After a while it says at least what is done, and takes that away at the end."""
+    Registry().save("x", 1)
+    code = (
+        "import threading\n"
+        "from casreg import Registry\n"
+        "from casreg.cli import bars, main\n"
+        "bars._PATIENCE = 0\n"
+        "seen, stats, status = threading.Event(), Registry.stats, bars._status\n"
+        "def started(what):\n"
+        "    shown = status(what)\n"
+        "    seen.set()\n"
+        "    return shown\n"
+        "bars._status = started\n"
+        "Registry.stats = lambda self: seen.wait(60) and stats(self)\n"
+        "main.main()\n"
+    )
+    seen = on_terminal([sys.executable, "-W", "error", "-c", code, "stats"])
+    assert seen.code == 0
+    assert "counting what is stored" in seen.text
+    assert seen.raw.count("\x1b[?25l") == seen.raw.count("\x1b[?25h") == 1
+    assert "counting" not in on_terminal([*PROGRAM, "stats"]).text
+
+
 def test_a_watch_keeps_the_last_report() -> None:
     """Whether anything is shown or not."""
     report = Progress("save", "x", 1, 2, 0, 0)
