@@ -140,6 +140,13 @@ def test_a_line_of_a_tree_need_not_be_canonical() -> None:
         list(decode_tree(line.replace(b'"size": 0', b'"size": 0, "size": 0'), "t"))
 
 
+@pytest.mark.parametrize("line", [b"[]", b"null", b'"a"', b"7"])
+def test_a_line_of_a_tree_is_an_object(line: bytes) -> None:
+    """Other JSON is called what it is, not by what went wrong in reading it."""
+    with pytest.raises(CorruptError, match="t: its tree holds a line that is no entry: not a JSON object$"):
+        list(decode_tree(line + b"\n", "t"))
+
+
 def test_a_line_as_writers_write_it_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The strict reader, several times as slow, only judges lines that are not canonical."""
     lines = b"".join(encode_tree(ENTRIES))
