@@ -7,11 +7,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from casreg import GCPRegistryBackend, NotFound, Registry, StorageError, StoragePermissionError
+from casreg import (
+    GCPRegistryBackend,
+    NotFound,
+    Registry,
+    StorageError,
+    StoragePermissionError,
+    StorageUnavailableError,
+)
 from casreg.backends.base import Token
 from casreg.backends.gcs.upload import upload_of
 from clouds.scripted import Reply, Scripted
 from clouds.tracebacks import variables_of
+from clouds.unended import unended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -119,3 +127,11 @@ def test_a_damaged_key_stands_in_no_variable_that_is_shown(tmp_path: Path, conte
     with pytest.raises(StoragePermissionError, match="damaged") as failed:
         GCPRegistryBackend("gs://bucket", credentials_path=path).get("a")
     assert "hunter2" not in variables_of(failed.value, __file__)
+
+
+def test_an_answer_that_may_have_been_cut_is_none() -> None:
+    """Without a length, half of it looks like all: it is asked for again, and never called damage of what is stored."""
+    with unended(b"HTTP/1.1 200 OK\r\nX-Goog-Generation: 7\r\n", b"half of it") as url:
+        for name in ("get", "range", "list"):
+            with pytest.raises(StorageUnavailableError, match="may have been cut"):
+                USES[name](GCPRegistryBackend("gs://bucket", endpoint=url, timeout=1))

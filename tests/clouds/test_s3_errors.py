@@ -23,6 +23,7 @@ from casreg.backends.base import Token
 from casreg.testing import proxy as proxies, servers
 from clouds.s3_lab import backend, registry
 from clouds.scripted import Reply, Scripted
+from clouds.unended import unended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -273,3 +274,12 @@ def test_an_endpoint_that_cannot_be(endpoint: str) -> None:
     for use in uses(place):
         with pytest.raises(InvalidArgumentError, match=r"cannot be the endpoint of s3://tests"):
             use()
+
+
+def test_an_answer_that_may_have_been_cut_is_none() -> None:
+    """Without a length, half of it looks like all: it is asked for again, and never called damage of what is stored."""
+    with unended(b'HTTP/1.1 200 OK\r\nETag: "e"\r\n', b"half of it") as url:
+        place = backend(url)
+        for use in (lambda: place.get("a"), lambda: place.get("a", 1, 3), lambda: list(place.list(""))):
+            with pytest.raises(StorageUnavailableError, match="may have been cut"):
+                use()

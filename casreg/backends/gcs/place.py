@@ -44,9 +44,14 @@ class Place:
         return f"gs://{self.bucket}{'/' if prefix else ''}{prefix}{query}"
 
     @property
+    def host(self) -> str:
+        """The name or the address of the endpoint, without a port."""
+        return urlsplit(self.endpoint).hostname or ""
+
+    @property
     def near(self) -> bool:
         """Whether the endpoint is on this machine: a server for tests, which knows no accounts and no limits."""
-        return _is_near(urlsplit(self.endpoint).hostname or "")
+        return _is_near(self.host)
 
 
 def place_of(

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from casreg.backends.gcs.answers import Answer, failed
+from casreg.backends.gcs.answers import Answer, failed, unclear
 from casreg.backends.gcs.credentials import credentials_for
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class Connection:
         self._place = place
         self._credentials_path = credentials_path
         self._timeout = timeout
+        # Proxies of the environment are used, as `requests` does; but none of them leads to this machine.
+        self._proxies = {"no_proxy": place.host} if place.near else None
         self._opened: Opened | None = None
 
     @property
@@ -117,12 +119,17 @@ class Connection:
                 timeout=self.timeouts,
                 allow_redirects=False,
                 stream=True,
+                proxies=self._proxies,
             ) as response:
                 # Past `requests`, which hands large bodies over in small pieces. A body that is cut off is an error.
                 content = response.raw.read(decode_content=True)
-                return Answer(response.status_code, response.headers, content)
+                has_end = response.raw.chunked or "Content-Length" in response.headers
+                answer = Answer(response.status_code, response.headers, content)
         except transport_errors() as err:
             raise failed(err, what, self._timeout) from err
+        if method == "GET" and answer.status in (200, 206) and not has_end:
+            raise unclear(what, "it does not say how long it is, and may have been cut")
+        return answer
 
 
 def transport_errors() -> tuple[type[Exception], ...]:

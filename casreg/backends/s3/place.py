@@ -46,6 +46,11 @@ class Place:
         return f"{'https' if self.secure else 'http'}://{self.host}"
 
     @property
+    def near(self) -> bool:
+        """Whether it is this machine."""
+        return _is_loopback(self.host)
+
+    @property
     def amazon(self) -> bool:
         """Whether it is Amazon's own, in China too."""
         return f".{self.host}".endswith((".amazonaws.com", ".amazonaws.com.cn"))

@@ -19,6 +19,7 @@ import urllib3
 from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, SSLError
 
 from casreg.backends.s3.credentials import provider_of
+from casreg.backends.s3.proxies import proxy_for
 from casreg.exceptions import CasregError, InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class Wire:
     def __init__(self, place: Place, keys: Keys, *, ca_file: str | None, timeout: float) -> None:
         self._place = place
         self._keys = keys
-        self._connections = _Connections(_certificates(ca_file, place), timeout)
+        self._connections = _Connections(place, _certificates(ca_file, place), timeout)
         self._client = self._signed_in()
 
     def _signed_in(self) -> Minio:
@@ -209,22 +210,31 @@ class Wire:
 class _Connections(urllib3.PoolManager):
     """Sends once, follows no redirect, and raises every refusal before the SDK reads something into it."""
 
-    def __init__(self, ca_file: str, timeout: float) -> None:
-        super().__init__(
-            maxsize=_CONNECTIONS,
-            timeout=urllib3.Timeout(connect=min(timeout, _CONNECT_SECONDS), read=timeout),
-            cert_reqs="CERT_REQUIRED",
-            ca_certs=ca_file,
-            blocksize=_PIECE,
+    def __init__(self, place: Place, ca_file: str, timeout: float) -> None:
+        super().__init__()  # for the SDK, which wants one of its kind, and empties it when it is let go of
+        proxy = proxy_for(place)
+        settings: dict[str, Any] = {
+            "maxsize": _CONNECTIONS,
+            "timeout": urllib3.Timeout(connect=min(timeout, _CONNECT_SECONDS), read=timeout),
+            "cert_reqs": "CERT_REQUIRED",
+            "ca_certs": ca_file,
+            "blocksize": _PIECE,
+        }
+        self._pool = (
+            urllib3.ProxyManager(proxy.url, proxy_headers=proxy.headers, **settings)
+            if proxy
+            else urllib3.PoolManager(**settings)
         )
 
     def urlopen(self, method: str, url: str, redirect: bool = True, **kw: Any) -> BaseHTTPResponse:  # type: ignore[override]  # noqa: ARG002 - as the pool's own
         body = kw.get("body")
         if body is not None and len(body) > _PIECE:
             kw["body"] = _Pieces(body)
-        response = super().urlopen(method, url, redirect=False, **{**kw, "retries": False})
+        response = self._pool.urlopen(method, url, redirect=False, **{**kw, "retries": False})
         if response.status not in (200, 204, 206):
             raise RefusalError(response.status, response.headers, response.data or b"")
+        if method == "GET" and not response.chunked and "Content-Length" not in response.headers:
+            raise ProtocolError("the answer does not say how long it is, and may have been cut")
         return response
 
 
