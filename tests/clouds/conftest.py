@@ -12,6 +12,9 @@ from casreg.testing.proxy import FaultProxy
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Suites that test files take their tests from: else a failure of one says nothing but AssertionError.
+pytest.register_assert_rewrite("clouds.races", "clouds.outages")
+
 
 @pytest.fixture(scope="session")
 def rclone_s3() -> Iterator[servers.Server]:
