@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from casreg.backends.memory import MemoryBackend
+from casreg.digest import digest_of
 from casreg.gc import Collection, Terms, collect
-from casreg.keys import HEAD, REFS, is_data_key, name_of_ref_key
+from casreg.keys import HEAD, REFS, is_data_key, name_of_ref_key, segment_key
 from casreg.registry import Registry
 from casreg.repository import Repository
 from engine.test_stale import check as check_whole
@@ -125,12 +127,28 @@ def loads(place: Backend) -> dict[str, object]:
     }
 
 
-def copy_of(files: dict[str, bytes]) -> MemoryBackend:
-    """A new place with these files."""
+def copy_of(files: dict[str, bytes], young: str | None = None) -> MemoryBackend:
+    """A new place with these files. They are a day old; those with the prefix `young` are from now."""
     place = MemoryBackend()
     for key, data in files.items():
         place.create(key, data)
+        if young is None or not key.startswith(young):
+            age(place, key)
     return place
+
+
+def age(place: MemoryBackend, key: str, seconds: float = 86_400) -> None:
+    """Let a file be older than it is."""
+    entries = place._place.entries
+    entries[key] = replace(entries[key], modified=entries[key].modified - seconds)
+
+
+def stray(place: Backend) -> str:
+    """A file of data that nothing needs, and never did: its key, which sorts behind those of packs."""
+    data = b"casreg-segment 1 history %s\n" % (b"5" * 32)
+    key = segment_key(digest_of(data))
+    place.create(key, data)
+    return key
 
 
 def foreign_stamps(place: MemoryBackend) -> MemoryBackend:

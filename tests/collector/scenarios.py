@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import pytest
+
 from casreg.exceptions import CommitConflictError, ObjectNotFoundError, VersionConflictError
+from casreg.gc import run as steps
+from casreg.head import close
 from casreg.registry import Registry
+from casreg.repository import Repository
 from casreg.testing import scheduler as scheduling
 from casreg.testing.scheduler import Scheduler, SchedulerBackend, explore
-from collector.lab import check, copy_of, foreign_stamps, gc, head_of, lists, loads, needed, stored
+from collector.lab import (
+    NOW,
+    check,
+    copy_of,
+    foreign_stamps,
+    gc,
+    head_of,
+    lists,
+    loads,
+    needed,
+    stored,
+    stray,
+)
 from registry.lab import noise, snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from casreg.backends.memory import MemoryBackend
 
@@ -41,8 +60,11 @@ class Scenario(NamedTuple):
     """What there is, and who does what."""
 
     actors: Sequence[Actor]
-    deleted: bool = False
-    foreign: bool = False
+    deleted: bool = False  # the large version
+    foreign: bool = False  # stamps, as of a clone
+    ran: bool = False  # a collector, once before
+    young: bool = False  # all manifests: so their packs may be condemned without them
+    forgetful: bool = False  # one closed verdict is kept, and not eight
 
 
 def world_of(scenario: Scenario) -> Callable[[Scheduler], World]:
@@ -51,12 +73,18 @@ def world_of(scenario: Scenario) -> Callable[[Scheduler], World]:
     registry = Registry(base)
     registry.save("thing", DATA)
     registry.save("thing", "small", tags=["prod"])
+    if scenario.ran:
+        registry.save("else", "garbage")
+        registry.delete("else")
+        gc(base)
     if scenario.deleted:
         registry.delete("thing@1.0.0")
+    stray(base)
     files = snapshot(foreign_stamps(base) if scenario.foreign else base)
 
     def make(scheduler: Scheduler) -> World:
-        place = copy_of(files)
+        place = copy_of(files, young="manifests/" if scenario.young else None)
+        Repository(place).marker()  # the place is another one, and was not probed
         return World(place, SchedulerBackend(place, scheduler))
 
     return make
@@ -83,12 +111,12 @@ def save_again(name: str) -> Actor:
     return act
 
 
-def collect(times: int = 1) -> Actor:
+def collect(times: int = 1, **terms: Any) -> Actor:
     """Collects all that can go, so many times."""
 
     def act(world: World) -> None:
         for _ in range(times):
-            gc(world.scheduled)
+            gc(world.scheduled, replace(NOW, **terms))
 
     return act
 
@@ -101,6 +129,15 @@ def delete(world: World) -> None:
         return
     world.told.pop("thing@1.0.0", None)
     world.deleted.add("thing@1.0.0")
+
+
+def delete_new(world: World) -> None:
+    """Deletes the new name, if it is there."""
+    try:
+        world.registry().delete("new")
+    except ObjectNotFoundError:
+        return
+    world.told.pop("new@1.0.0", None)
 
 
 def undelete(world: World) -> None:
@@ -155,8 +192,10 @@ SMALL: dict[str, Scenario] = {
     "delete_undelete": Scenario([delete, undelete, collect()]),
     "rename": Scenario([rename, collect()]),
     "save_two_gc": Scenario([save("new"), collect(), collect()], deleted=True),
-    "clone": Scenario([save("new"), delete, collect()], foreign=True),
-    "again": Scenario([save_again("new"), delete, collect(2)]),
+    "clone": Scenario([save("thing"), delete, collect()], foreign=True),
+    "again": Scenario([save_again("new"), collect()], deleted=True, ran=True),
+    "again_late": Scenario([save_again("new"), collect(most=1)], deleted=True, ran=True, forgetful=True),
+    "undelete_young": Scenario([undelete, collect(min_age=60)], deleted=True, young=True),
 }
 """Few enough orders to try them all."""
 
@@ -164,6 +203,7 @@ LARGE: dict[str, Scenario] = {
     "mixed": Scenario(
         [save("new"), save_again("thing"), delete, undelete, collect(2), collect(3)],
     ),
+    "late": Scenario([save("new"), delete_new, collect(), collect(), save("other")], deleted=True),
     "mixed_clone": Scenario([save("new"), save("thing"), delete, collect(), collect(2)], foreign=True),
 }
 """For walks at random."""
@@ -174,7 +214,18 @@ SCENARIOS = SMALL | LARGE
 def every_order(name: str, *, preemptions: int, limit: int = 100_000) -> scheduling.Exploration:
     """All orders of a scenario with so many preemptions."""
     scenario = SCENARIOS[name]
-    return explore(world_of(scenario), scenario.actors, is_whole, max_preemptions=preemptions, limit=limit)
+    with _memory(scenario):
+        return explore(
+            world_of(scenario), scenario.actors, is_whole, max_preemptions=preemptions, limit=limit
+        )
+
+
+@contextmanager
+def _memory(scenario: Scenario) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        if scenario.forgetful:
+            patch.setattr(steps, "close", partial(close, keep=1))
+        yield
 
 
 def walks(name: str, runs: int, seed: int = 0) -> None:
@@ -188,4 +239,55 @@ def walks(name: str, runs: int, seed: int = 0) -> None:
         def choose(enabled: tuple[int, ...], _: int | None, draw: Any = draw, speeds: Any = speeds) -> int:
             return int(draw.choices(enabled, [speeds[index] for index in enabled])[0])
 
-        scheduling._run_once(make, scenario.actors, is_whole, choose)
+        with _memory(scenario):
+            scheduling._run_once(make, scenario.actors, is_whole, choose)
+
+
+def scripted(name: str, script: Sequence[tuple[int, str]]) -> None:
+    """One order: each actor in its turn, up to the request that begins so, or to its end if there is none such.
+
+    What is left of them in the end runs to its end.
+    """
+    scenario, left = SCENARIOS[name], list(script)
+    running: list[Scheduler] = []
+    make = world_of(scenario)
+
+    def made(scheduler: Scheduler) -> World:
+        running.append(scheduler)
+        return make(scheduler)
+
+    def choose(enabled: tuple[int, ...], _: int | None) -> int:
+        while left:
+            actor, until = left[0]
+            if actor in enabled and not (until and running[0]._actors[actor].waits_for.startswith(until)):
+                return actor
+            left.pop(0)
+        return enabled[0]
+
+    with _memory(scenario):
+        scheduling._run_once(made, scenario.actors, is_whole, choose)
+
+
+BEGUN: Sequence[tuple[int, str]] = (
+    (0, "swap refs/new"),  # found the large version's pack, which nothing needs
+    (2, "create gc/head"),  # is going to condemn that
+    (2, "list refs/"),
+    (0, ""),  # needs it now
+)
+
+SEEN_TWICE: Sequence[tuple[int, str]] = (
+    *BEGUN,
+    (2, "swap gc/head"),  # has seen that, and is about to spare it
+    (3, ""),
+)
+"""Two collectors of one run, the second of which finds all refs stamped."""
+
+SEEN_ONCE: Sequence[tuple[int, str]] = (
+    *BEGUN,
+    (3, "swap gc/head"),  # has seen that, and is about to spare it
+    (1, ""),  # does away with the need
+    (2, "swap gc/head"),  # has not seen it any more, and is about not to spare it
+    (3, ""),
+    (4, ""),  # found the pack, and needs it
+)
+"""Two collectors of one run, who think differently of one pack: the verdict of the first counts."""

@@ -4,16 +4,38 @@ from __future__ import annotations
 
 import pytest
 
-from collector.scenarios import SCENARIOS, SMALL, every_order, walks
+from collector.scenarios import LARGE, SEEN_ONCE, SEEN_TWICE, SMALL, every_order, scripted, walks
 
 
 @pytest.mark.parametrize("scenario", SMALL)
 def test_every_order(scenario: str) -> None:
-    """Whatever is committed is whole, in every order with one preemption."""
-    print(scenario, every_order(scenario, preemptions=1))
+    """What is committed is whole, and what nobody needs goes, in every order with one preemption."""
+    done = every_order(scenario, preemptions=1)
+    assert done.complete
+    assert done.runs > 10
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("script", [SEEN_ONCE, SEEN_TWICE], ids=["once", "twice"])
+def test_two_collectors_of_one_run(script: tuple[tuple[int, str], ...]) -> None:
+    """A pack that one of them saw in use is spared, or gone before anybody builds on it, whichever verdict comes first."""
+    scripted("late", script)
+
+
+@pytest.mark.parametrize("scenario", LARGE)
 def test_walks(scenario: str) -> None:
-    """So it is in orders that were drawn at random."""
-    walks(scenario, 30)
+    """So it is in orders that were drawn at random, in which some sleep through whole collections."""
+    walks(scenario, 60)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("scenario", SMALL)
+def test_every_order_with_two_preemptions(scenario: str) -> None:
+    """The same with two preemptions, or as many orders as two minutes allow."""
+    every_order(scenario, preemptions=2, limit=10_000)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("scenario", [*SMALL, *LARGE])
+def test_many_walks(scenario: str) -> None:
+    """The same, for longer."""
+    walks(scenario, 2_000, seed=1)
