@@ -121,3 +121,13 @@ def test_the_longest_key_of_a_ref_has_200_bytes() -> None:
 def test_a_strangers_file_is_no_key_of_a_ref(key: str) -> None:
     """None unless `ref_key` of some name is exactly this key."""
     assert name_of_ref_key(key) is None
+
+
+def test_a_key_that_nobody_could_read_again_is_not_made() -> None:
+    """What is no digest, or no hook, is a mistake of the program that is seen at once: the file would be lost."""
+    short = Digest(DIGEST[:-1])
+    for make in (manifest_key, segment_key, hook_of, lambda digest: pack_key("0" * 16, digest)):
+        with pytest.raises(AssertionError, match="^a digest has 32 bytes, this has 31$"):
+            make(short)
+    with pytest.raises(AssertionError, match="^not a hook: '0123'$"):
+        pack_key("0123", DIGEST)

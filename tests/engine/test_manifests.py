@@ -143,7 +143,7 @@ def test_a_line_of_a_tree_need_not_be_canonical() -> None:
 @pytest.mark.parametrize("line", [b"[]", b"null", b'"a"', b"7"])
 def test_a_line_of_a_tree_is_an_object(line: bytes) -> None:
     """Other JSON is called what it is, not by what went wrong in reading it."""
-    with pytest.raises(CorruptError, match="t: its tree holds a line that is no entry: not a JSON object$"):
+    with pytest.raises(CorruptError, match=r"^t: its tree holds a line that is no entry: not a JSON object$"):
         list(decode_tree(line + b"\n", "t"))
 
 
