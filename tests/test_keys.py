@@ -127,7 +127,7 @@ def test_a_key_that_nobody_could_read_again_is_not_made() -> None:
     """What is no digest, or no hook, is a mistake of the program that is seen at once: the file would be lost."""
     short = Digest(DIGEST[:-1])
     for make in (manifest_key, segment_key, hook_of, lambda digest: pack_key("0" * 16, digest)):
-        with pytest.raises(AssertionError, match="^a digest has 32 bytes, this has 31$"):
+        with pytest.raises(AssertionError, match=r"^a digest has 32 bytes, this has 31$"):
             make(short)
-    with pytest.raises(AssertionError, match="^not a hook: '0123'$"):
+    with pytest.raises(AssertionError, match=r"^not a hook: '0123'$"):
         pack_key("0123", DIGEST)
