@@ -123,10 +123,13 @@ def _carried_out(
     gone: set[Name] = set()
     made: list[int] = []
     mine: dict[RunId, list[Name]] = {}
+    seen = known_ids(planned.head)
     for _ in range(_ROUNDS + len(todo) // terms.most):
         held = runs.head()
-        for run in known_ids(held.head) & mine.keys():
-            _take(todo, mine.pop(run))
+        _take(todo, runs.deleted_in(held.head, but=seen))
+        seen = known_ids(held.head)
+        for run in seen & mine.keys():
+            _take(todo, mine.pop(run))  # the rest of it was spared
         if held.head.state != "idle":
             gone |= runs.finish(held)
             made.append(held.head.id[1])

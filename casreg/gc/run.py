@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from casreg.exceptions import NotFound
 from casreg.gc.fence import fence
 from casreg.gc.head import HeldHead, advance, lists_of, read_head, read_list, write_list
 from casreg.gc.names import Name, key_of, names_of
 from casreg.gc.reach import Reader
 from casreg.gc.work import threads_for
-from casreg.head import close, condemn, verdict
+from casreg.head import close, condemn, decode_names, verdict
 from casreg.refs.pace import pace_for
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     from casreg.gc.terms import Terms
     from casreg.gc.work import Report
-    from casreg.head import RunId
+    from casreg.head import Head, RunId
     from casreg.repository import Repository
 
 _BATCH: Final = 1000
@@ -48,6 +50,22 @@ class Runs:
     def head(self) -> HeldHead:
         """The head now. Raises as `read_head`."""
         return read_head(self._backend)
+
+    def deleted_in(self, head: Head, but: Collection[RunId]) -> set[Name]:
+        """What runs have deleted that are over, without those named: whoever planned before them need not condemn it.
+
+        Only as far as it is easily known: nothing is safer for it.
+
+        Raises:
+            CorruptError: A list is damaged.
+            StorageError: One cannot be read.
+        """
+        gone: set[Name] = set()
+        for kept in head.kept:
+            if kept.names is not None and kept.id not in but:
+                with suppress(NotFound):  # the head has moved on, and the list was collected
+                    gone |= names_of(decode_names(self._backend.get(kept.names).data, kept.names))
+        return gone
 
     def begin(self, held: HeldHead, candidates: Iterable[Name]) -> RunId:
         """Condemn these names. Returns the id of the run, which is going on unless somebody was quicker.
