@@ -12,9 +12,11 @@ from casreg.keys import manifest_key
 from casreg.manifests import decode_manifest, encode_manifest, encode_placement
 from casreg.model import Placement
 from casreg.packs import key_of
+from casreg.verify.checking import check_pack
 from casreg.verify.histories import read_name
 from casreg.verify.shelf import Shelf, packs_at, read_chunks
 from casreg.verify.survey import names_in
+from casreg.verify.tables import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -84,12 +86,27 @@ class Supply:
 
         What a placement in the target may lead to: never a pack whose key is in `avoid`.
         """
-        found = self._here.search().find(list(chunks))
+        found = dict(self._here.search().find(list(chunks)))
+        unseen = [digest for digest in chunks if digest not in found]
+        if unseen and self._seek(unseen):
+            found.update(self._here.search().find(unseen))
         return {
             digest: place
             for digest, place in found.items()
             if place.located.size == chunks[digest] and key_of(place.pack) not in avoid
         }
+
+    def _seek(self, digests: Sequence[Digest]) -> bool:
+        """Look for packs that nobody is seen to need, since what names them is lost: the index knows where they are.
+
+        Whether there was a sound one.
+        """
+        named = {pack for _, pack in self.target.index.find(digests)} - self._packs.keys()
+        for pack in sorted(named):
+            checked = self._packs[pack] = check_pack(self.target.backend, pack)
+            if not checked.problem:
+                self._here.add([(pack, list(read_table(self.target.backend, pack)))])
+        return any(not self._packs[pack].problem for pack in named)
 
     def find(self, chunks: Mapping[Digest, int]) -> list[tuple[Backend, dict[Digest, Place]]]:
         """Where these chunks can be read, in the order in which places are tried.

@@ -1,0 +1,98 @@
+"""Every kind of damage of every kind of file is found, and named with what it touches; nothing else is."""
+
+from __future__ import annotations
+
+import pytest
+
+from casreg import Registry
+from casreg.repository import Repository
+from casreg.verify import verify
+from verify.lab import PARTS, backup, cases, harm, original
+
+UNSEEN = {"header of a pack", "header of a frame", "frame"}
+"""Parts of packs that only a look at every byte sees, where nothing but bytes in the middle changed."""
+
+
+def test_a_whole_repository_is_clean() -> None:
+    """Nothing is reported where nothing is wrong, and everything is counted."""
+    report = Registry(backup()).verify(data=True)
+    assert report.clean
+    assert report.damages == ()
+    held = original()[1]
+    assert report.versions == len(held)
+    assert report.names == len({label.partition("@")[0] for label in held}) + 2  # of two names, nothing lives
+    assert report.packs == report.packs_read > 5
+    assert report.bytes == report.bytes_read > 1_000_000
+    assert report.unreached == 0
+
+
+@pytest.mark.parametrize(("what", "how"), cases())
+def test_damage_is_found(what: str, how: str) -> None:
+    """The file is named, with what it is, what is wrong, and the versions that it touches; and no other file is."""
+    place = backup()
+    spot = harm(place, what, how)
+    report = verify(Repository(place), data=True)
+    if how == "missing" and spot.kind in ("ref", "index"):
+        # Nobody names them: of a ref, its manifests are left, and an index is only a hint.
+        assert report.clean
+        assert not report.damages
+        assert (report.unreached or 0) == {"ref": 1, "ref with a history": 24, "index": 0}[what]
+        return
+    (damage,) = report.damages
+    assert (damage.key, damage.kind) == (spot.key, spot.kind)
+    assert damage.severity == ("hint" if spot.kind == "index" else "damage")
+    assert report.clean == (spot.kind == "index")
+    assert ("missing" in damage.problem) == (how == "missing")
+    if spot.kind != "history":
+        assert damage.versions == spot.versions
+        assert damage.tags == tuple(
+            tag for tag in ("small:value@prod",) if spot.versions == ("small:value@1.0.0",)
+        )
+
+
+@pytest.mark.parametrize(("what", "how"), [case for case in cases() if case[0] in PARTS | {"pack"}])
+def test_what_structure_alone_shows(what: str, how: str) -> None:
+    """Without a look at the data, all but bytes that changed in the middle of data is found."""
+    place = backup()
+    spot = harm(place, what, how)
+    report = Registry(place).verify()
+    unseen = how in ("flipped", "garbage", "zeros") and (
+        what in UNSEEN or (what == "pack" and how == "flipped")
+    )
+    assert [one.key for one in report.damages] == ([] if unseen else [spot.key])
+
+
+def test_a_history_that_is_lost_is_named_by_its_range() -> None:
+    """Which versions a lost segment had is not known; which numbers they had is, and which tags."""
+    place = backup()
+    harm(place, "history", "missing")
+    (damage,) = Registry(place).verify().damages
+    assert damage.versions == ("long:value@>=1.0.0,<=1.0.19",)
+    assert damage.tags == tuple(sorted(f"long:value@t{number}" for number in range(20)))
+    assert "20 versions of long:value" in damage.problem
+
+
+def test_all_names_of_one_pack_are_touched() -> None:
+    """A pack that two versions need touches both, with the tags on them; a chunk of it those that have the chunk."""
+    place = backup()
+    repository = Repository(place)
+    harm(place, "pack of two", "missing")
+    (damage,) = verify(repository).damages
+    assert damage.versions == ("big:array@1.0.0", "big:array@1.0.1")
+    assert damage.tags == ("big:array@best",)
+    place = backup()
+    harm(place, "chunk that one of two has", "flipped")
+    (damage,) = verify(Repository(place), data=True).damages
+    assert damage.versions == ("big:array@1.0.0",)
+    assert "1 of its " in damage.problem
+
+
+def test_a_report_is_plain() -> None:
+    """As JSON wants it."""
+    place = backup()
+    harm(place, "manifest", "flipped")
+    said = Registry(place).verify().as_dict()
+    assert said["clean"] is False
+    assert said["location"] == place.location
+    assert said["damages"][0]["versions"] == ("other:array@1.0.0",)
+    assert said["damages"][0]["kind"] == "manifest"
