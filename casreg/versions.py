@@ -246,7 +246,7 @@ def parse_range(text: str) -> Range:
     clauses: list[Clause] = []
     for part in text.split(","):
         clauses.extend(_parse_clause(part, text))
-    return Range(str.__str__(text).strip(), tuple(clauses))
+    return Range(text.strip(), tuple(clauses))
 
 
 def parse_selector(text: str) -> Selector:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 import re
+from enum import StrEnum
 from itertools import pairwise, product
 from string import ascii_letters, digits
 from typing import TYPE_CHECKING, get_args
@@ -572,3 +573,18 @@ def test_a_long_text_is_cut_in_messages() -> None:
     """From 81 characters on, and its length is said."""
     with pytest.raises(InvalidVersionError, match=rf"^'{'x' * 60}'… \(81 characters\) is not a version"):
         parse_version("x" * 81)
+
+
+class Stage(StrEnum):
+    """Words of a program that are texts of a class of their own."""
+
+    PROD = "prod"
+    RECENT = ">=1.0,<2"
+
+
+def test_texts_of_other_classes_come_back_plain() -> None:
+    """What is kept, stored or sent to another process is a plain `str`, whatever subclass was given."""
+    selector = parse_selector(Stage.PROD)
+    assert isinstance(selector, Tag)
+    for plain in (check_tag(Stage.PROD), selector.name, parse_range(Stage.RECENT).text):
+        assert type(plain) is str
