@@ -39,6 +39,8 @@ def test_the_printed_call_constructs_without_a_network() -> None:
         ("s3://bucket?endpoint=http://127.0.0.1:9000", "s3://bucket?endpoint=http://127.0.0.1:9000"),
         ("s3://bucket?endpoint=http://[::1]:9000", "s3://bucket?endpoint=http://[::1]:9000"),
         ("s3://bucket?region=eu-north-1", "s3://bucket?endpoint=https://s3.amazonaws.com"),
+        ("s3://bucket?endpoint=minio&secure=true", "s3://bucket?endpoint=https://minio"),
+        ("s3://bucket?endpoint=localhost:9000&secure=false", "s3://bucket?endpoint=http://localhost:9000"),
     ],
 )
 def test_a_uri_names_a_place(uri: str, location: str) -> None:
@@ -81,6 +83,9 @@ def test_no_two_servers_look_alike() -> None:
         ({"bucket": "bucket", "access_key": "only"}, "go together"),
         ({"bucket": "bucket", "session_token": "only"}, "go together"),
         ({"bucket": "bucket", "timeout": 0}, "seconds above 0"),
+        ({"uri": "s3://bucket?endpoint=minio&secure=no"}, "neither true nor false"),
+        ({"uri": "s3://bucket?endpoint=minio&secure=false", "secure": True}, "contradicts"),
+        ({"uri": "s3://bucket?endpoint=https://minio&secure=false"}, "contradict each other"),
     ],
 )
 def test_what_names_no_place_is_refused(arguments: dict[str, str], message: str) -> None:
@@ -107,9 +112,11 @@ def test_secrets_in_a_uri_are_refused_and_not_repeated(arguments: dict[str, str]
 
 
 def test_plain_http_leaves_the_machine_only_when_said() -> None:
-    """`secure=False` is that."""
+    """`secure=False` is that, in a URI too; so the location opens the place again."""
     backend = MinioRegistryBackend(endpoint="http://minio:9000", bucket="bucket", secure=False)
-    assert backend.location == "s3://bucket?endpoint=http://minio:9000"
+    assert backend.location == "s3://bucket?endpoint=http://minio:9000&secure=false"
+    for uri in (backend.location, "s3://bucket?endpoint=minio:9000&secure=False"):
+        assert open_backend(uri).location == backend.location
 
 
 def test_nothing_shows_a_secret(caplog: pytest.LogCaptureFixture) -> None:

@@ -57,7 +57,7 @@ class S3Backend:
     never is, since an answer that got lost would look like somebody else's write.
 
     Args:
-        uri: `s3://bucket/prefix?endpoint=…&region=…`. If `bucket` is given, a label without a meaning.
+        uri: `s3://bucket/prefix?endpoint=…&region=…&secure=…`. If `bucket` is given, a label without a meaning.
         endpoint: `host:port`, or `http(s)://host:port`; by default that of AWS.
         access_key: With `secret_key`; else what the environment has: `AWS_ACCESS_KEY_ID`, `MINIO_ACCESS_KEY`, the
             AWS credentials file, roles. Never in a URI.
@@ -121,7 +121,7 @@ class S3Backend:
 
     @property
     def location(self) -> str:
-        """`s3://bucket/prefix?endpoint=https://host:port`, which also opens it again."""
+        """`s3://bucket/prefix?endpoint=https://host:port`: it opens the place again, with a region and keys that are found."""
         return self._place.uri
 
     def get(self, key: str, start: int = 0, stop: int | None = None, *, held: Object | None = None) -> Object:

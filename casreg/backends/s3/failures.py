@@ -57,7 +57,7 @@ def storage_error(error: WireError, doing: str, place: Place) -> StorageError:
     if error.tls:
         return StorageUnavailableError(
             f"{where}: no secure connection ({error}). If its certificate is one of your own, name it with ca_file=…; "
-            "if it speaks plain http, say secure=False"
+            "if it speaks plain http, say secure=False (in a URI, endpoint=http://…)"
         )
     return StorageUnavailableError(f"{where}: {error}. Is the endpoint right, and does the server run?")
 

@@ -59,7 +59,8 @@ class Place:
     def uri(self) -> str:
         """The URI of the place, by which it can be opened again."""
         path = f"/{quote(self.prefix[:-1])}" if self.prefix else ""
-        return f"s3://{self.bucket}{path}?endpoint={self.endpoint}"
+        said = "" if self.secure or self.near else "&secure=false"
+        return f"s3://{self.bucket}{path}?endpoint={self.endpoint}{said}"
 
 
 def place_of(
@@ -82,6 +83,7 @@ def place_of(
     if bucket is None:
         bucket, path, options = _parts(uri)
         prefix = _one("prefix", prefix, path) or ""
+        secure = _secure(secure, options.get("secure"))
     host, safe = _server(_one("endpoint", endpoint, options.get("endpoint")) or AWS, secure)
     region = _one("region", region, options.get("region"))
     if not _BUCKET.fullmatch(bucket):
@@ -110,11 +112,11 @@ def _parts(uri: str | None) -> tuple[str, str, dict[str, str]]:
     if parts.fragment:
         raise InvalidArgumentError(f"{shown(uri)!r:.200} has a '#': write it as %23")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    unknown = options.keys() - {"endpoint", "region"}
+    unknown = options.keys() - {"endpoint", "region", "secure"}
     if unknown:
         # Names only: the values may be secrets that somebody thought belonged here.
         raise InvalidArgumentError(
-            f"{shown(uri)!r:.200} may have the options endpoint and region, not {', '.join(sorted(unknown))}. "
+            f"{shown(uri)!r:.200} may have the options endpoint, region and secure, not {', '.join(sorted(unknown))}. "
             "Credentials are arguments of MinioRegistryBackend, or come from the environment"
         )
     return parts.netloc, unquote(parts.path).strip("/"), options
@@ -124,6 +126,17 @@ def _one(what: str, argument: str | None, option: str | None) -> str | None:
     if argument and option and argument != option:
         raise InvalidArgumentError(f"the URI and the argument {what} say two different things: leave one out")
     return argument or option or None
+
+
+def _secure(argument: bool | None, option: str | None) -> bool | None:
+    if option is None:
+        return argument
+    said = {"true": True, "false": False}.get(option.lower())
+    if said is None or argument not in (None, said):
+        raise InvalidArgumentError(
+            f"secure={option!r:.20} in the URI is neither true nor false, or contradicts the argument secure={argument}"
+        )
+    return said
 
 
 def _server(endpoint: str, secure: bool | None) -> tuple[str, bool]:
@@ -141,7 +154,7 @@ def _server(endpoint: str, secure: bool | None) -> tuple[str, bool]:
         if said is False and not _is_loopback(host):
             raise InvalidArgumentError(
                 f"{endpoint!r} is plain http to another machine: everybody on the way reads and changes what is sent. "
-                "Use https, or say secure=False if that is meant"
+                "Use https, or say secure=False if that is meant (in a URI, &secure=false)"
             )
         secure = True if said is None else said
     elif said is not None and said != secure:
