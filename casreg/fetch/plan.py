@@ -22,8 +22,8 @@ MAX_GAP: Final = 64 * 1024
 MAX_REPEATS: Final = 32
 """So often the same run of a pack is used for one read of it."""
 
-MAX_CHUNKS: Final = 256
-"""Long runs are joined to no more chunks than this, of about 16 MiB: however well they compress, there is memory for them."""
+MAX_CHUNKS: Final = 160
+"""Long runs are joined to no more chunks than this, of about 10 MiB: however well they compress, there is memory for them."""
 
 
 class Part(NamedTuple):
@@ -81,6 +81,31 @@ def requests(
         held.append(part)
     if held:
         yield _request(packs, held)
+
+
+def gathered(
+    packs: Sequence[PackRef], runs: Sequence[Run], first: int, count: int, fill: int
+) -> Iterator[Request]:
+    """The same reads for whoever takes chunks in any order: by where they are in the packs.
+
+    So what is scattered over a section, as after some changes, or stands in it more than once, takes few reads. Parts of
+    a request are in the order of their bytes, and may overlap. Arguments and errors as `requests`.
+    """
+    held: list[Part] = []
+    end = chunks = 0
+    for part in sorted(_parts(runs, first, count), key=lambda part: (part.run.pack, part.run.offset)):
+        run = part.run
+        if held:
+            begin, short = held[0].run, min(run.length, held[-1].run.length) <= MAX_GAP
+            length = max(end, run.offset + run.length) - begin.offset
+            joins = run.pack == begin.pack and run.offset - end <= MAX_GAP
+            if not joins or length > (MAX_REQUEST if short else fill) or chunks + run.chunks > MAX_CHUNKS:
+                yield Request(packs[begin.pack], begin.offset, end, tuple(held))
+                held, end, chunks = [], 0, 0
+        held.append(part)
+        end, chunks = max(end, run.offset + run.length), chunks + run.chunks
+    if held:
+        yield Request(packs[held[0].run.pack], held[0].run.offset, end, tuple(held))
 
 
 def _parts(runs: Sequence[Run], first: int, count: int) -> Iterator[Part]:

@@ -32,6 +32,10 @@ _WINDOW: Final = 2 * MAX_AT_ONCE
 """So many requests are handed to the threads of a load before the first has to be done."""
 
 
+_FILES: Final = 128
+"""Files that may be open for writing at the same time. Some systems allow 256."""
+
+
 class VersionReader:
     """Reads one version. May be used from many threads; each call uses threads of its own where that helps."""
 
@@ -146,7 +150,7 @@ class VersionReader:
             chunks += self.chunks(entry.path) if stream.depth else stream.chunks
         begin = self._firsts[0][first]
         writer = tree.writer(entries, begin, chunks)
-        self._each("data", begin, chunks, writer.write)
+        self._each("data", begin, chunks, writer.write, files=len(entries))
 
     def _chunks(self, stream: Stream, base: str, firsts: Sequence[int]) -> list[Chunk]:
         """The chunks of a stream, through as many lists as it has."""
@@ -179,8 +183,13 @@ class VersionReader:
         first: int,
         chunks: Sequence[Chunk],
         use: Callable[[list[tuple[int, Buffer]]], None],
+        *,
+        files: int = 1,
     ) -> None:
-        """Fetch and verify chunks and hand them to `use`, on several threads, neighbours in one call."""
+        """Fetch and verify chunks and hand them to `use`, on several threads, neighbours in one call.
+
+        Those of a place that is far away come in any order, unless they are of so many files that not all can be open.
+        """
         if not chunks:
             use([])
             return
@@ -190,7 +199,8 @@ class VersionReader:
         placement = self._manifest.placement
         runs = placement.runs.get(section, ())
         filled = fill(self._backend, sum(chunk.size for chunk in chunks))
-        wanted = list(plan.requests(placement.packs, runs, first, len(chunks), filled))
+        planned = plan.gathered if filled and files <= _FILES else plan.requests
+        wanted = list(planned(placement.packs, runs, first, len(chunks), filled))
 
         def fetch(request: plan.Request) -> tuple[int, int, int]:
             size, pieces = verified.read(self._backend, request, lambda number: chunks[number - first])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
+from concurrent.futures import FIRST_COMPLETED, wait
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from casreg.backends.base import traits_of
 from casreg.packs import PACK_LIMIT, PackBuilder
 from casreg.sending import until_acknowledged
 from casreg.threads import Threads
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 MAX_IN_FLIGHT: Final = 4
 """Packs that are being written at the same time, each up to 32 MiB of memory."""
+
+MAX_FAR_IN_FLIGHT: Final = 8
+"""The same for places that say of themselves that they are worth more requests at once."""
 
 _TABLE_ROOM: Final = 256 * 1024
 
@@ -82,7 +86,8 @@ class Packing:
         self._builder: PackBuilder | None = None
         self._open = -1
         self._buffers: list[bytearray] = []
-        self._in_flight: deque[tuple[int, bytearray, Future[SealedPack]]] = deque()
+        self._at_once = max(MAX_IN_FLIGHT, min(traits_of(backend).parallel_requests, MAX_FAR_IN_FLIGHT))
+        self._in_flight: list[tuple[int, bytearray, Future[SealedPack]]] = []
         self._threads: Threads | None = None
         self._buffer = bytearray()
         self.written: list[SealedPack] = []
@@ -161,7 +166,7 @@ class Packing:
 
     def _begin(self) -> None:
         # The buffer of a pack that has been written meanwhile is warm: fresh memory costs more than what goes into it.
-        while self._in_flight and self._in_flight[0][2].done():
+        while any(future.done() for _, _, future in self._in_flight):
             self._wait()
         self._buffer = self._buffers.pop() if self._buffers else bytearray(self._room)
         self._builder = PackBuilder(self._buffer)
@@ -171,15 +176,18 @@ class Packing:
     def _dispatch(self) -> None:
         assert self._builder is not None
         if self._threads is None:
-            self._threads = Threads(MAX_IN_FLIGHT, "casreg-pack")
+            self._threads = Threads(self._at_once, "casreg-pack")
         builder, self._builder = self._builder, None
         future = self._threads.submit(_write, self._backend, builder)
         self._in_flight.append((self._open, self._buffer, future))
-        while len(self._in_flight) >= MAX_IN_FLIGHT:
+        while len(self._in_flight) >= self._at_once:
             self._wait()
 
     def _wait(self) -> None:
-        number, buffer, future = self._in_flight.popleft()
+        """Until one of the packs is written, whichever: one that is slow must not hold up the others."""
+        wait([future for _, _, future in self._in_flight], return_when=FIRST_COMPLETED)
+        done = next(at for at, (_, _, future) in enumerate(self._in_flight) if future.done())
+        number, buffer, future = self._in_flight.pop(done)
         sealed = future.result()
         sealed.data.release()
         self._buffers.append(buffer)

@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 from casreg import codec
 from casreg.digest import digest_of
 from casreg.exceptions import CorruptError
-from casreg.fetch.plan import MAX_CHUNKS, MAX_GAP, MAX_REQUEST, opened, requests
+from casreg.fetch.plan import MAX_CHUNKS, MAX_GAP, MAX_REQUEST, gathered, opened, requests
 from casreg.model import Chunk, PackRef, Run
 from casreg.packs import FRAME, PackBuilder
 from registry.lab import noise
@@ -62,6 +62,33 @@ def test_small_neighbours_are_read_together() -> None:
     assert len(list(requests(_packs(1), runs, 0, 100))) == 1
 
 
+@settings(max_examples=200)
+@given(runs=_runs(), fill=st.integers(1, MAX_REQUEST), data=st.data())
+def test_every_wanted_chunk_is_read_once_in_any_order(
+    runs: list[Run], fill: int, data: st.DataObject
+) -> None:
+    """By where they are in the packs: also if some stand in the section again, or in two runs that overlap."""
+    again = data.draw(st.lists(st.sampled_from(runs), max_size=10))
+    for run in again:
+        last = runs[-1]
+        runs = [*runs, run._replace(first=last.first + last.chunks)]
+    total = runs[-1].first + runs[-1].chunks
+    first = data.draw(st.integers(0, total))
+    count = data.draw(st.integers(0, total - first))
+    wanted: list[int] = []
+    for request in gathered(_packs(3), runs, first, count, fill):
+        assert request.stop - request.start <= max(MAX_REQUEST, *(run.length for run in runs))
+        held = [part.run for part in request.parts]
+        assert len(held) == 1 or sum(run.chunks for run in held) <= MAX_CHUNKS
+        assert sum(run.length for run in held) + MAX_GAP * (len(held) - 1) >= request.stop - request.start
+        for part in request.parts:
+            assert request.pack == _packs(3)[part.run.pack]
+            assert request.start <= part.run.offset
+            assert part.run.offset + part.run.length <= request.stop
+            wanted += range(part.first, part.stop)
+    assert sorted(wanted) == list(range(first, first + count))
+
+
 MIB = 1 << 20
 
 
@@ -91,9 +118,20 @@ def test_long_neighbours_are_read_together_where_that_is_asked_for(fill: int, pa
     assert _parts(_side_by_side([3 * MIB] * 8), fill) == parts
 
 
+def test_what_is_scattered_is_gathered() -> None:
+    """Every second run is in a second pack, as after many small changes, and all come again: one request for each pack."""
+    runs = []
+    for number in range(40):
+        pack, offset = number % 2, 32 + number // 2 % 10 * 200_000
+        runs.append(Run(pack, offset, 200_000, number * 3, 3))
+    assert len(list(requests(_packs(2), runs, 0, 120, MAX_REQUEST))) == 40
+    found = list(gathered(_packs(2), runs, 0, 120, MAX_REQUEST))
+    assert [(request.start, request.stop) for request in found] == [(32, 2_000_032)] * 2
+
+
 def test_what_is_read_together_is_in_one_pack_and_hardly_apart() -> None:
     """A request has one pack, and little that nobody asked for."""
-    assert _parts(_side_by_side([MIB] * 6, packs=2), MAX_REQUEST) == [3, 3]
+    assert _parts(_side_by_side([MIB] * 6, chunks=16, packs=2), MAX_REQUEST) == [3, 3]
     apart = [
         run._replace(offset=run.offset + run.pack + (MAX_GAP + 1) * (run.first >= 120))
         for run in _side_by_side([MIB] * 4)

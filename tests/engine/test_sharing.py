@@ -10,6 +10,7 @@ import pytest
 from casreg.backends.base import Traits
 from casreg.backends.memory import MemoryBackend
 from casreg.cache import Cache
+from casreg.fetch import reader, sinks
 from casreg.fetch.plan import MAX_REQUEST
 from casreg.fetch.sharing import MAX_AT_ONCE, at_once, fill
 from casreg.fetch.stream import FileStream
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from casreg.backends.base import Object
+    from casreg.model import Entry
 
 MIB: Final = 1 << 20
 TOGETHER: Final = 12
@@ -130,3 +132,69 @@ def test_reading_through_a_file_is_ahead_by_as_many_requests(stored: MemoryBacke
             ahead.append(len(opened.raw._ahead))
     assert read == BIG
     assert max(ahead) > MAX_WORKERS + 1
+
+
+@pytest.fixture(scope="module")
+def changed() -> tuple[MemoryBackend, dict[str, bytes]]:
+    """Three files, each of which has the same megabyte twice; and in the second version, small changes all over."""
+    place = MemoryBackend()
+    files: dict[str, bytearray] = {}
+    for name in "abc":
+        own = noise(5 * MIB, ord(name))
+        files[name] = bytearray(own + own[MIB : 2 * MIB])
+    Registry(place).save("files", {name: bytes(data) for name, data in files.items()})
+    for data in files.values():
+        for at in range(100_000, len(data), 500_000):
+            data[at : at + 9] = b"something"
+    whole = {name: bytes(data) for name, data in files.items()}
+    Registry(place).save("files", whole)
+    return place, whole
+
+
+class Away(RecordingBackend):
+    """As the inner backend, but far away."""
+
+    traits = Traits(parallel_requests=8)  # type: ignore[assignment]  # the parent's is a property
+
+
+def test_what_changed_here_and_there_comes_with_few_requests(
+    changed: tuple[MemoryBackend, dict[str, bytes]], tmp_path: Path
+) -> None:
+    """By where it is in the packs, and no longer piece by piece; each byte ends up where it belongs, in files, too."""
+    place, whole = changed
+    near, away = RecordingBackend(place), Away(place)
+    assert Registry(near).load("files") == whole
+    assert Registry(away).load("files") == whole
+    assert len(away.log.calls("get", "packs/")) < 0.6 * len(near.log.calls("get", "packs/"))
+    (tmp_path / "source").mkdir()
+    for name, data in whole.items():
+        (tmp_path / "source" / name).write_bytes(data)
+    Registry(place).save("folder", tmp_path / "source")
+    found = Registry(away).load("folder", into=tmp_path / "found")
+    assert {path.name: path.read_bytes() for path in found.iterdir()} == whole
+
+
+def test_many_files_come_in_their_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """So that those that are done are closed: of a tree, no more files are open than a process may have."""
+    monkeypatch.setattr(reader, "_FILES", 3)
+    (tmp_path / "source").mkdir()
+    first = {f"{number:02}": noise(150_000, number) for number in range(80)}
+    place = MemoryBackend()
+    for change in (b"", b"x"):
+        for name, data in first.items():
+            (tmp_path / "source" / name).write_bytes(change * (int(name) % 2) + data)
+        Registry(place).save("folder", tmp_path / "source")
+    away = Away(place)
+    seen: list[int] = []
+    create = sinks.Tree.create
+
+    def counted(tree: sinks.Tree, entry: Entry) -> int:
+        seen.append(len(tree._open))
+        return create(tree, entry)
+
+    monkeypatch.setattr(sinks.Tree, "create", counted)
+    found = Registry(away).load("folder", into=tmp_path / "found")
+    assert {path.name: path.read_bytes() for path in found.iterdir()} == {
+        name: b"x" * (int(name) % 2) + data for name, data in first.items()
+    }
+    assert max(seen) < 20
