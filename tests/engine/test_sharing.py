@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from casreg import packs
 from casreg.backends.base import Traits
 from casreg.backends.memory import MemoryBackend
 from casreg.cache import Cache
@@ -14,15 +15,19 @@ from casreg.fetch import reader, sinks
 from casreg.fetch.plan import MAX_REQUEST
 from casreg.fetch.sharing import MAX_AT_ONCE, at_once, fill
 from casreg.fetch.stream import FileStream
+from casreg.ingest import packing
 from casreg.registry import Registry
 from casreg.testing import RecordingBackend
 from casreg.threads import MAX_WORKERS, workers
 from registry.lab import noise
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from casreg.backends.base import Object
+    from typing_extensions import Buffer
+
+    from casreg.backends.base import Object, Token
     from casreg.model import Entry
 
 MIB: Final = 1 << 20
@@ -198,3 +203,64 @@ def test_many_files_come_in_their_order(monkeypatch: pytest.MonkeyPatch, tmp_pat
         name: b"x" * (int(name) % 2) + data for name, data in first.items()
     }
     assert max(seen) < 20
+
+
+class Uploads(MemoryBackend):
+    """Notes how many packs are being written at once, and acknowledges none before `waits` lets it."""
+
+    def __init__(self, parallel: int, waits: Callable[[Uploads, int], None]) -> None:
+        super().__init__()
+        self.traits = Traits(parallel_requests=parallel)
+        self.waits = waits
+        self.changed = threading.Condition()
+        self.begun = self.under_way = self.most = self.done = 0
+
+    def create(self, key: str, data: Buffer, *, durable: bool = True) -> Token:
+        """As the parent's, later."""
+        if not key.startswith("packs/"):
+            return super().create(key, data, durable=durable)
+        with self.changed:
+            self.begun += 1
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+            self.changed.notify_all()
+            self.waits(self, self.begun)
+        token = super().create(key, data, durable=durable)
+        with self.changed:
+            self.under_way -= 1
+            self.done += 1
+            self.changed.notify_all()
+        return token
+
+
+@pytest.fixture
+def small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packs of 256 KiB."""
+    for module in (packs, packing):
+        monkeypatch.setattr(module, "PACK_LIMIT", 256 * 1024)
+
+
+@pytest.mark.parametrize(("parallel", "expected"), [(0, 4), (3, 4), (8, 8), (1000, 8)])
+def test_a_save_has_as_many_packs_under_way_as_the_place_is_worth(
+    parallel: int, expected: int, small_packs: None
+) -> None:
+    """Four at least, and never more than eight, since each is in memory."""
+
+    def until_all_met(place: Uploads, _number: int) -> None:
+        assert place.changed.wait_for(lambda: place.most >= expected, PATIENCE)
+
+    place = Uploads(parallel, until_all_met)
+    Registry(place).save("big", BIG[: 6 * MIB])
+    assert place.most == expected
+    assert Registry(place).load("big") == BIG[: 6 * MIB]
+
+
+def test_a_pack_that_is_slow_holds_up_no_other(small_packs: None) -> None:
+    """The first is not acknowledged before twelve others are there."""
+
+    def first_comes_late(place: Uploads, number: int) -> None:
+        assert number > 1 or place.changed.wait_for(lambda: place.done >= 12, PATIENCE)
+
+    place = Uploads(0, first_comes_late)
+    Registry(place).save("big", BIG[: 6 * MIB])
+    assert Registry(place).load("big") == BIG[: 6 * MIB]
