@@ -7,6 +7,7 @@ import secrets
 import threading
 from collections import Counter
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -82,8 +83,8 @@ class RacesOnACloud:
         """A handle on a place; those with equal names are one, through whichever server or proxy."""
         raise NotImplementedError
 
-    def may_die(self, waiting: list[Request]) -> bool:
-        """Whether the server may be killed now, when it has these requests and has not answered them."""
+    def may_die(self, turn: int, waiting: list[Request]) -> bool:
+        """Whether the server may be killed for the so many-th time now, when it has not answered these requests."""
         raise NotImplementedError
 
     def mend(self, server: servers.Server) -> None:
@@ -147,9 +148,9 @@ class RacesOnACloud:
         draw, place = random.Random(5), secrets.token_hex(6)
         with servers.running(self.own_server()) as server, FaultProxy(server.endpoint) as proxy:
             with Writers(4, lambda: self.backend(proxy.url, place)) as writers:
-                for _ in range(self.kills):
+                for turn in range(self.kills):
                     writers.wait_for_saves(1)
-                    assert kill_at_work(server, proxy, self.may_die, draw)
+                    assert kill_at_work(server, proxy, partial(self.may_die, turn), draw)
                     writers.wait_for_failures(1)
                     self.mend(server)
                     server.start()

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.clouds
 
 
 class TestFakeGCS(RacesOnACloud):
-    kills = 10
+    kills = 6
 
     def server(self, request: pytest.FixtureRequest) -> servers.Server:
         server: servers.Server = request.getfixturevalue("fake_gcs")
@@ -31,7 +31,7 @@ class TestFakeGCS(RacesOnACloud):
     def backend(self, url: str, place: str) -> Backend:
         return GCPRegistryBackend(f"gs://races-{place}?endpoint={url}", timeout=10)
 
-    def may_die(self, waiting: list[Request]) -> bool:
+    def may_die(self, turn: int, waiting: list[Request]) -> bool:
         """In the middle of a write of something new, while nothing is replaced.
 
         This server replaces an object in two steps, first the bytes and then what is known of them: killed in between,
