@@ -334,9 +334,9 @@ def _check_text(text: str, what: str, limit: int, example: str = "1.0.0") -> Non
 
 def _version_refusal(text: str) -> str:
     reason = ""
-    if re.fullmatch(r"[vV]?[0-9][0-9A-Za-z.-]*\+.*", text):
+    if _LIKE_VERSION.fullmatch(text) and "+" in text:
         reason = "; build metadata ('+…') is not kept, leave it out"
-    elif re.fullmatch(r"[vV]?[0-9]+(\.[0-9]+)?-.*", text):
+    elif re.match(r"[vV]?[0-9]+(\.[0-9]+)?-", text):
         reason = "; before a pre-release all three numbers must be given"
     elif re.search(r"(?:^[vV]?|[.-])0[0-9]", text):
         reason = "; numbers have no leading zeros"

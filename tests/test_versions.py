@@ -540,13 +540,28 @@ def test_the_message_about_a_range_names_the_clause() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("x", ""),
-        ("1.0.0+x", "; build metadata ('+…') is not kept, leave it out"),
-        ("1.0-rc", "; before a pre-release all three numbers must be given"),
-        ("1.01.0", "; numbers have no leading zeros"),
+        *(
+            (text, "; build metadata ('+…') is not kept, leave it out")
+            for text in ("1.0.0+x", "v1+", "V1.0-a+\n")
+        ),
+        *(
+            (text, "; before a pre-release all three numbers must be given")
+            for text in ("1.0-rc", "V12.34-rc", "v90-1", "109.90-")
+        ),
+        *(
+            (text, "; numbers have no leading zeros")
+            for text in ("1.01.0", "V09", "v01.2", "1.00.0", "1.0.0-09", "1.0.0-a.01")
+        ),
         ("1.x", "; for any number there write '1.*'"),
+        ("V19.0.X", "; for any number there write 'V19.0.*'"),
+        ("v90.x", "; for any number there write 'v90.*'"),
         ("1" * 16, "; a number has at most 15 digits"),
-        ("x" * 80, ""),
+        ("1.9.9012345678901234", "; a number has at most 15 digits"),
+        *(
+            (text, "")
+            for text in ("x", "x+1", "-1", "v-1", "1.-1", "x1-1", "1.2.3.4-5", ".x", "v.x", "x.x", "1.2.3.y")
+        ),
+        *((text, "") for text in ("x" * 80, "1.2.3.999999999999999", "x00", "1.2.3.4")),
     ],
 )
 def test_the_message_about_a_version_ends_with_a_reason_where_one_is_known(text: str, reason: str) -> None:
