@@ -21,7 +21,7 @@ from casreg import (
 )
 from casreg.backends.base import Token
 from casreg.testing import proxy as proxies, servers
-from clouds.s3_lab import backend, registry
+from clouds.s3_lab import backend, new_prefix, registry
 from clouds.scripted import Reply, Scripted
 from clouds.unended import unended
 
@@ -132,11 +132,23 @@ def test_no_right_to_write(seaweedfs: servers.Server) -> None:
 
 
 def test_no_right_to_write_ends_a_save(seaweedfs: servers.Server) -> None:
-    """At once, and nothing of it is seen."""
-    began = time.monotonic()
+    """At once, of a new name and of one that is there; others see what they saw before, and reading goes on."""
+    prefix = new_prefix()
+    others = registry(seaweedfs.endpoint, prefix)
+    others.save("there", {"x": 0})
+    before = [row.key for row in others.backend.list("")]
+    mine = registry(seaweedfs.endpoint, prefix, access_key=servers.READER_KEY)
+    for name in ("new", "there"):
+        began = time.monotonic()
+        with pytest.raises(StoragePermissionError):
+            mine.save(name, b"x" * 100_000)
+        assert time.monotonic() - began < 5
     with pytest.raises(StoragePermissionError):
-        registry(seaweedfs.endpoint, access_key=servers.READER_KEY).save("a", {"x": 1})
-    assert time.monotonic() - began < 5
+        mine.delete("there")
+    assert others.list_objects() == mine.list_objects() == ["there"]
+    assert mine.list_versions("there") == ["1.0.0"]
+    assert mine.load("there") == {"x": 0}
+    assert [row.key for row in others.backend.list("")] == before
 
 
 def test_a_missing_bucket_that_may_not_be_made(seaweedfs: servers.Server) -> None:
