@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from casreg.digest import digest_of
 from casreg.display import first_of
@@ -20,7 +20,7 @@ from casreg.packs import key_of
 from casreg.progress import Progress
 from casreg.verify.heads import renew_head, renew_marker
 from casreg.verify.histories import read_name
-from casreg.verify.rebuilding import Missing, swing
+from casreg.verify.rebuilding import Case, Missing, swing
 from casreg.verify.recovering import Recovery
 from casreg.verify.report import Healing, Left
 from casreg.verify.structure import look
@@ -44,16 +44,11 @@ if TYPE_CHECKING:
 _ROUNDS: Final = 4
 _AT_A_TIME: Final = 256
 _NAMED: Final = 5
+_TOGETHER: Final = 64
+"""So many versions are written before refs are swung to them: a ref may take one update a second."""
 _DATA: Final = frozenset({"manifest", "placement", "history"})
 
 log = logging.getLogger("casreg.verify")
-
-
-class _Case(NamedTuple):
-    """A version that is to be written anew, and all who name its manifest."""
-
-    entry: Entry
-    uses: tuple[Use, ...]
 
 
 def heal(
@@ -165,22 +160,22 @@ class _Healer:
             cases = self._cases()
             bad = self._bad()
             marked = self._try_to_mark(bad)
-            total = sum(case.entry.size for case in cases)
-            for case in cases:
-                self._swing(case, total)
+            self._swing(cases)
             if marked and not cases:
                 return
             self._look(names_in(self._target))
 
-    def _swing(self, case: _Case, total: int) -> None:
-        use = case.uses[0]
-        try:
-            self._stored += swing(self._supply, case.uses, case.entry)
-        except (LostError, CorruptError) as err:
-            self._reasons[manifest_key(use.manifest)] = str(err)
-        self._done += case.entry.size
-        if self._progress:
-            self._progress(Progress("heal", use.label, self._done, max(total, self._done), 0, self._stored))
+    def _swing(self, cases: Sequence[Case]) -> None:
+        total = self._done + sum(case.entry.size for case in cases)
+        for at in range(0, len(cases), _TOGETHER):
+            some = cases[at : at + _TOGETHER]
+            stored, failed = swing(self._supply, some)
+            self._stored += stored
+            self._reasons.update((manifest_key(digest), reason) for digest, reason in failed.items())
+            self._done += sum(case.entry.size for case in some)
+            if self._progress:
+                label = some[-1].uses[0].label
+                self._progress(Progress("heal", label, self._done, total, 0, self._stored))
 
     def _try_to_mark(self, bad: set[str]) -> bool:
         """Whether all of it is marked. A collection that is under way may wait for what is healed only now."""
@@ -213,9 +208,9 @@ class _Healer:
         self._brought = self._lost_refs()
         for case in self._cases():
             try:
-                self._stored += Missing(self._supply, case.uses[0].manifest, case.entry).check()
+                self._stored += Missing(self._supply, case.manifest, case.entry).check()
             except (LostError, CorruptError) as err:
-                self._reasons[manifest_key(case.uses[0].manifest)] = str(err)
+                self._reasons[manifest_key(case.manifest)] = str(err)
         left = [found for found in self._found if not self._can_be_healed(found)]
         kept = {found.key for found in left}
         return self._result(
@@ -267,7 +262,7 @@ class _Healer:
         checked = self._seen.checked.get(pack)
         return checked is not None and bool(checked.problem) and not checked.unreadable
 
-    def _cases(self) -> list[_Case]:
+    def _cases(self) -> list[Case]:
         """The versions that need something damaged, and were not found to be lost."""
         uses: dict[Use, None] = {}
         for found in self._seen.findings.all():
@@ -285,7 +280,8 @@ class _Healer:
             entry = entries[use.name].get(use)
             if entry is not None and manifest_key(use.manifest) not in self._reasons:
                 grouped[use.manifest, entry.content].append((use, entry))
-        return [_Case(some[0][1], tuple(use for use, _ in some)) for some in grouped.values()]
+        cases = [Case(some[0][1], tuple(use for use, _ in some)) for some in grouped.values()]
+        return sorted(cases, key=lambda case: case.uses[0])  # those of a name together
 
     def _bad(self) -> set[str]:
         """Files of data that are there, and have been read twice with wrong bytes."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
+from casreg.exceptions import CorruptError
 from casreg.ingest.assembly import placement_of
 from casreg.ingest.packing import Packing
 from casreg.model import Placement
@@ -12,6 +14,7 @@ from casreg.repository.proving import Proof, until_proved
 from casreg.repository.searching import remember_packs
 from casreg.transfer.carrying import is_bare
 from casreg.transfer.sections import check_payload, sections_of
+from casreg.verify.supply import LostError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -23,6 +26,23 @@ if TYPE_CHECKING:
     from casreg.refs import Attempt, Entry, Fence, History
     from casreg.verify.findings import Use
     from casreg.verify.supply import Supply
+
+
+class Case(NamedTuple):
+    """A version that is to be written anew.
+
+    Attributes:
+        entry: What a ref says of it.
+        uses: All who name its manifest.
+    """
+
+    entry: Entry
+    uses: tuple[Use, ...]
+
+    @property
+    def manifest(self) -> Digest:
+        """Its manifest, which need not be readable."""
+        return self.uses[0].manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,32 +169,46 @@ def _stored(
     return placement_of(packing, missing.sections), tuple(packing.written), packing.stored
 
 
-def swing(supply: Supply, uses: Sequence[Use], entry: Entry) -> int:
-    """Write a version anew, and let everything that names its manifest name the new one. Returns the bytes written.
+def swing(supply: Supply, cases: Sequence[Case]) -> tuple[int, dict[Digest, str]]:
+    """Write versions anew, and let everything that names their manifests name the new ones, one commit for each name.
 
     Args:
         supply: Where chunks are.
-        uses: Who names the manifest.
-        entry: What one of them says of the version.
+        cases: Which versions.
+
+    Returns:
+        The bytes of packs that were written; and the manifests of those versions that are as they were, with the reason.
 
     Raises:
-        LostError, CorruptError, StorageError: As `rebuild`. What was not reached yet is as it was.
-        CommitConflictError, CommitUnknownError: As a commit.
+        StorageError: A place cannot be read, or refused. What was not reached yet is as it was.
+        CommitConflictError, CommitUnknownError, UnsupportedFormatError: As a commit.
     """
-    target, digest = supply.target, uses[0].manifest
+    target = supply.target
+    failed: dict[Digest, str] = {}
 
     def store_and_commit(avoid: Collection[str]) -> int:
-        rebuilt = rebuild(supply, digest, entry, avoid)
-        for use in uses:
+        done: dict[Digest, Rebuilt] = {}
+        for case in cases:
+            try:
+                done[case.manifest] = rebuild(supply, case.manifest, case.entry, avoid)
+            except (LostError, CorruptError) as err:
+                failed[case.manifest] = str(err)
+        uses = [use for case in cases if case.manifest in done for use in case.uses]
+        for name in dict.fromkeys(use.name for use in uses):
+            mine = [use for use in uses if use.name == name]
+            target.refs.commit(name, partial(_swung, mine, done), create=False)
+        for rebuilt in done.values():
+            remember_packs(target, rebuilt.written, rebuilt.proof.seen)
+        return sum(rebuilt.stored for rebuilt in done.values())
 
-            def change(attempt: Attempt, use: Use = use) -> History | None:
-                if not attempt.history.names(use.version, digest):
-                    return None  # overwritten, or healed by somebody else
-                manifest = rebuilt.moved(attempt.fence).manifest
-                return attempt.history.with_manifest(use.version, digest, manifest, rebuilt.packs)
+    return until_proved(target, cases[0].uses[0].name, store_and_commit), failed
 
-            target.refs.commit(use.name, change, create=False)
-        remember_packs(target, rebuilt.written, rebuilt.proof.seen)
-        return rebuilt.stored
 
-    return until_proved(target, uses[0].name, store_and_commit)
+def _swung(uses: Sequence[Use], done: Mapping[Digest, Rebuilt], attempt: Attempt) -> History | None:
+    history = attempt.history
+    for use in uses:
+        # What was overwritten meanwhile, or healed by somebody else, does not name it any more.
+        if history.names(use.version, use.manifest):
+            moved = done[use.manifest].moved(attempt.fence)
+            history = history.with_manifest(use.version, use.manifest, moved.manifest, moved.packs)
+    return None if history is attempt.history else history

@@ -93,6 +93,37 @@ def fill(registry: Registry, folder: Path) -> None:
     registry.gc(min_age=0, undelete_window=0)
 
 
+def fill_little(registry: Registry) -> None:
+    """Less of it, for tests that begin anew many times."""
+    registry.save("small:value", {"x": 1}, tags=["prod"])
+    registry.save("big:array", array(1, 300_000), tags=["best"])
+    registry.save("big:array", np.concatenate([array(1, 300_000), array(2, 20_000)]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("casreg.repository.proving.PLACEMENT_LIMIT", 10)
+        registry.save("apart:array", array(5, 30_000))
+    for number in range(8):
+        registry.save("long:value", number, notes={"text": "x" * 4_000})
+    registry.save("gone:value", 7)
+    registry.delete("gone:value")
+    registry.gc(min_age=0, undelete_window=0)
+
+
+@cache
+def little() -> tuple[dict[str, bytes], dict[str, Any]]:
+    """The files of the smaller repository, and what it holds. Made once."""
+    place = MemoryBackend()
+    fill_little(Registry(place))
+    return files_of(place), contents(place)
+
+
+@cache
+def little_synced() -> dict[str, bytes]:
+    """The files of a copy of it by casreg."""
+    place = MemoryBackend()
+    Registry(place).update(Registry(place_of(little()[0])))
+    return files_of(place)
+
+
 @cache
 def original() -> tuple[dict[str, bytes], dict[str, Any]]:
     """The files of the repository, and what it holds. Made once."""
@@ -380,3 +411,10 @@ def harm(place: MemoryBackend, what: str, how: str) -> Spot:
     other = None if spot.other is None else place.get(spot.other).data
     overwrite(place, spot.key, HARMS[how](place.get(spot.key).data, spot, other))
     return spot
+
+
+def harm_key(place: MemoryBackend, key: str) -> None:
+    """Flip a byte in the middle."""
+    data = bytearray(place.get(key).data)
+    data[len(data) // 2] ^= 1
+    overwrite(place, key, bytes(data))
