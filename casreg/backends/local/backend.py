@@ -24,6 +24,7 @@ from casreg.backends.local.folders import Folders
 from casreg.backends.local.listing import walk
 from casreg.backends.local.location import root_of, uri_of
 from casreg.backends.local.locks import ShardLocks, shard_of
+from casreg.backends.local.scanning import settled_names
 from casreg.digest import digest_of
 from casreg.exceptions import AlreadyExists, Conflict, InvalidArgumentError, NotFound, StorageError
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 # Immutable files: what stands there once is there for good, so a cached answer is the right one.
 _DATA: Final = ("packs/", "manifests/", "segments/")
+
+_REPLACED: Final = "refs/"  # the folder of files that are replaced, while others list it
 
 # How file systems without hard links say so. If it was something else, the rename after it fails just as well.
 _NO_LINKS: Final = frozenset(
@@ -216,7 +219,7 @@ class LocalBackend:
                 if self._files.exists(self._root):
                     raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
                 return
-            yield from walk(self._files, self._root, prefix, after)
+            yield from walk(self._files, self._root, prefix, after, self._names)
         except OSError as err:
             raise storage_error(err, "list", f"{self._root}/{prefix}") from err
 
@@ -241,6 +244,14 @@ class LocalBackend:
                 continue  # gone with everything in it
             except OSError as err:
                 raise storage_error(err, "flush", folder) from err
+
+    def _names(self, folder: str) -> list[str]:
+        """The names in a folder, which is "" or ends in a slash."""
+        path = self._path(folder)
+        if folder != _REPLACED:
+            return self._files.scan(path)  # nothing is replaced there, or it is one file
+        is_shared = self._shared_fs or self.network is not None
+        return settled_names(self._files, self._locks, path, is_shared=is_shared)
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}"

@@ -14,16 +14,25 @@ from casreg.backends.base import ObjectInfo
 from casreg.backends.key_rules import LOCAL_FOLDERS, LONGEST, is_key, is_segment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from casreg.backends.local.filesystem import FileSystem
 
 
-def walk(files: FileSystem, root: str, prefix: str, after: str) -> Iterator[ObjectInfo]:
+def walk(
+    files: FileSystem, root: str, prefix: str, after: str, names_in: Callable[[str], list[str]]
+) -> Iterator[ObjectInfo]:
     """All keys below `root` that begin with `prefix` and sort after `after`, ascending, one by one.
 
     A folder is read when it is reached, sizes and times only of what is given out. What vanishes meanwhile is
     left out; so are links, and everything that is not a key.
+
+    Args:
+        files: The system calls.
+        root: The repository's folder.
+        prefix: What keys begin with.
+        after: What they come after.
+        names_in: Gives the names in a folder ("" or with a final "/"), in no order; those of folders end with "/".
 
     Raises:
         OSError: The system refuses to read a folder that is there.
@@ -31,13 +40,15 @@ def walk(files: FileSystem, root: str, prefix: str, after: str) -> Iterator[Obje
     above, slash, begin = prefix.rpartition("/")
     if slash and not is_key(above):
         return  # no key begins like this; and a prefix such as "../" leads nowhere
-    yield from _below(files, root, above + slash, begin, after)
+    yield from _below(files, root, above + slash, begin, after, names_in)
 
 
-def _below(files: FileSystem, root: str, folder: str, begin: str, after: str) -> Iterator[ObjectInfo]:
+def _below(
+    files: FileSystem, root: str, folder: str, begin: str, after: str, names_in: Callable[[str], list[str]]
+) -> Iterator[ObjectInfo]:
     """The keys below `folder` ("" or with a final "/") whose rest begins with `begin` (which has no "/")."""
     try:
-        names = files.scan(f"{root}/{folder}")
+        names = names_in(folder)
     except (FileNotFoundError, NotADirectoryError):
         return
     if begin:
@@ -51,7 +62,7 @@ def _below(files: FileSystem, root: str, folder: str, begin: str, after: str) ->
             continue
         if is_folder:
             if folder or name[:-1] not in LOCAL_FOLDERS:
-                yield from _below(files, root, key, "", after)
+                yield from _below(files, root, key, "", after, names_in)
             continue
         try:
             status = files.stat(f"{root}/{key}")
