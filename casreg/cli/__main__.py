@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from casreg.cli.main import main
+from casreg.cli.start import main
 
 if __name__ == "__main__":
     main()

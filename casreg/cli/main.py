@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from casreg.backends.base import shown
-from casreg.cli import bundles, collecting, comparing, exits, labels, listings, objects, places
+from casreg.cli import bundles, checking, collecting, comparing, exits, labels, listings, objects, places
 from casreg.cli.completion import VARIABLE, completion
+from casreg.cli.interrupts import end_at_once
 from casreg.cli.options import shared
 from casreg.cli.session import Session
 from casreg.display import printable
@@ -36,7 +37,7 @@ SECTIONS: Final[dict[str, tuple[click.Command, ...]]] = {
     ),
     "Labels": (labels.tag, labels.untag, labels.annotate, labels.protect, labels.unprotect, labels.rename),
     "Places": (places.init, places.mounts, bundles.export_, bundles.import_),
-    "Garbage": (collecting.prune, collecting.gc),
+    "Care": (checking.verify, checking.heal, collecting.prune, collecting.gc),
     "Shell": (completion,),
 }
 """The commands, as `--help` and the manual show them."""
@@ -77,6 +78,10 @@ class _Program(click.Group):
         except BrokenPipeError:
             _drop_output()
             ctx.exit(exits.CLOSED_PIPE)
+        except KeyboardInterrupt:
+            # On a terminal there is a `^C` in the line.
+            click.echo("\n" * sys.stderr.isatty() + "casreg: interrupted", err=True)
+            ctx.exit(exits.INTERRUPTED)
         return result
 
     def main(  # type: ignore[override]  # it ends the process, whatever the mode
@@ -108,10 +113,7 @@ def _ended(run: Callable[[], object], session: Session) -> int:
         return exits.USAGE
     except click.ClickException as err:
         return _failed(_usage(err), err.exit_code)
-    except click.Abort as err:
-        if isinstance(err.__cause__, KeyboardInterrupt):
-            click.echo("casreg: interrupted", err=True)
-            return exits.INTERRUPTED
+    except click.Abort:
         return _failed("nothing was done, since you did not say yes", exits.FAILED)
     except CasregError as err:
         return _failed(str(err), exits.exit_code(err), traced=session.debug)
@@ -166,4 +168,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a name need not fit into what a terminal can show
-    program.main()
+    try:
+        program.main()
+    finally:
+        end_at_once()  # whoever says it twice waits for nothing more

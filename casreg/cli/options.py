@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+import casreg
 from casreg.cli.completing import KeyType, PlaceType
+from casreg.cli.interrupts import end_tidily
 from casreg.cli.session import Session
 
 if TYPE_CHECKING:
@@ -60,6 +62,8 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Run it, with a log if one was asked for."""
         ctx.ensure_object(Session).start_log()
+        _ = casreg.Registry  # loaded now, while Ctrl-C may end it
+        end_tidily()
         return super().invoke(ctx)
 
 

@@ -61,10 +61,10 @@ class Session:
         """
         if self.registry is None:
             return casreg.Registry()
+        if work is None:
+            return registry_at(self.registry)
         found = opened(self.registry)
-        if isinstance(found, casreg.Mount):
-            return found.registry if work is None else found.writable(work)
-        return found
+        return found.writable(work) if isinstance(found, casreg.Mount) else found
 
     def find(self, key: str, work: str | None = None) -> tuple[Registry, str]:
         """The registry that a key means, and what the object is called there, perhaps with `@version`.
@@ -89,6 +89,16 @@ class Session:
             )
         mount = casreg.Store().get_mount(location)
         return mount.registry if work is None else mount.writable(work), inside
+
+
+def registry_at(place: str) -> Registry:
+    """The registry at a place that is only read.
+
+    Raises:
+        StoreLocationNotFound, InvalidArgumentError: As `opened`.
+    """
+    found = opened(place)
+    return found.registry if isinstance(found, casreg.Mount) else found
 
 
 def opened(place: str) -> Registry | Mount:

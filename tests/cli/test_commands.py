@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from casreg import __version__
+from casreg.cli import exits
 from casreg.cli.main import SECTIONS, program
 from casreg.registry import Registry
 from cli.lab import CASREG, a_file, error, ok, run
@@ -443,3 +445,67 @@ def test_the_module_is_the_program() -> None:
     """`python -m casreg.cli --version` in a new process says the version."""
     done = subprocess.run([*CASREG, "--version"], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"casreg {__version__}\n", "")
+
+
+def test_verify(registry: Registry, tmp_path: Path) -> None:
+    """Clean or not, by words, figures and the exit code; what is damaged, and what that touches, is named."""
+    registry.save("x", noise(100_000), tags=["prod"])
+    registry.save("y", noise(100_000, seed=1))
+    done = ok("verify", "--data")
+    assert done.out.startswith("clean: 2 names, 2 versions, 2 packs in file://")
+    found = ok("verify", "x", "--sample", "100%", "--json").json
+    assert (found["clean"], found["names"], found["packs_read"]) == (True, 1, 1)
+    pack = _damage(tmp_path / "default-registry", "x")
+    assert run("verify").code == exits.DONE  # the data are not read
+    done = run("verify", "--data")
+    assert done.code == exits.DAMAGED
+    assert f"damage: packs/{pack.parent.name}/{pack.name}: " in done.out
+    assert "  touches x@1.0.0 (tags: x@prod)\n" in done.out
+    assert done.lines[-1].startswith("NOT CLEAN: ")
+    found = run("verify", "--data", "--json").json
+    assert [one["versions"] for one in found["damages"]] == [["x@1.0.0"]]
+    assert run("verify", "y", "--data").code == exits.DONE
+    for words in (
+        ["--sample", "0"],
+        ["--sample", "much"],
+        ["--sample", "101%"],
+        ["--sample", "1%", "--data"],
+    ):
+        error("verify", *words, code=exits.USAGE)
+    error("verify", "nothing", code=exits.MISSING)
+
+
+def test_heal(registry: Registry, tmp_path: Path) -> None:
+    """From a bundle: first only said, then done; what the copy does not have stays damaged and is said."""
+    registry.save("x", noise(100_000))
+    registry.save("y", noise(100_000, seed=1))
+    some, every = str(tmp_path / "some.casreg"), str(tmp_path / "all.casreg")
+    registry.export(some, ["y"])
+    registry.export(every)
+    _damage(tmp_path / "default-registry", "x")
+    done = run("heal", some)
+    assert done.code == exits.DAMAGED
+    assert "  not healed: " in done.out
+    assert ok("heal", every, "--dry-run").lines[0].startswith("could be healed: packs/")
+    assert run("verify", "--data").code == exits.DAMAGED
+    assert ok("heal", every, "--json").json["clean"]
+    assert ok("verify", "--data").code == exits.DONE
+    assert registry.load("x") == noise(100_000)
+    _damage(tmp_path / "default-registry", "y")
+    assert ok("verify", "--heal-from", every).lines[-1].startswith("1 file healed, 0 left")
+    error("verify", "x", "--heal-from", every, code=exits.USAGE)
+    error("heal", "nowhere", code=exits.MISSING)
+
+
+def _damage(folder: Path, name: str) -> Path:
+    """Flip a bit in the pack that `name` needs, and no other name; the pack."""
+    text = json.loads(ok("verify", name, "--sample", "100%", "--json").out)
+    assert text["packs"] == 1
+    for pack in [path for path in (folder / "packs").rglob("*") if path.is_file()]:
+        data = pack.read_bytes()
+        pack.chmod(0o644)
+        pack.write_bytes(data[:5000] + bytes([data[5000] ^ 1]) + data[5001:])
+        if run("verify", name, "--data").code == exits.DAMAGED:
+            return pack
+        pack.write_bytes(data)
+    raise AssertionError(name)
