@@ -43,6 +43,11 @@ def check_open(place: str) -> None:
         )
 
 
+def is_timeout(seconds: object) -> bool:
+    """Whether it is a number of seconds above 0."""
+    return isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds > 0
+
+
 Token = NewType("Token", str)
 """A backend's opaque name for one written state of a key: equal tokens mean the same write or the same bytes."""
 

@@ -135,3 +135,17 @@ def test_an_answer_that_may_have_been_cut_is_none() -> None:
         for name in ("get", "range", "list"):
             with pytest.raises(StorageUnavailableError, match="may have been cut"):
                 USES[name](GCPRegistryBackend("gs://bucket", endpoint=url, timeout=1))
+
+
+@pytest.mark.parametrize("content", [None, "{", '{"type": "service_account", "private_key": "hunter2"}'])
+def test_ambient_credentials_that_cannot_be_read_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    """The variable is set, so to say that it should be helps nobody; what the file holds stands nowhere."""
+    path = tmp_path / "ambient.json"
+    if content is not None:
+        path.write_text(content)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+    with pytest.raises(StoragePermissionError, match=r"names '.*ambient\.json'") as failed:
+        GCPRegistryBackend("gs://bucket").get("a")
+    assert "hunter2" not in variables_of(failed.value, __file__)

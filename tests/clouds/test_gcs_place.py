@@ -109,6 +109,8 @@ def test_the_location_names_the_place(arguments: dict[str, Any], location: str) 
         {"uri": "gs://bucket", "endpoint": "https://"},
         {"uri": "gs://bucket", "endpoint": "localhost:port"},
         {"uri": "gs://bucket", "timeout": 0},
+        {"uri": "gs://bucket", "timeout": None},
+        {"uri": "gs://bucket", "credentials_path": ""},
     ],
 )
 def test_what_names_no_place_is_refused(arguments: dict[str, Any]) -> None:

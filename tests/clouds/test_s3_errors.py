@@ -295,3 +295,11 @@ def test_an_answer_that_may_have_been_cut_is_none() -> None:
         for use in (lambda: place.get("a"), lambda: place.get("a", 1, 3), lambda: list(place.list(""))):
             with pytest.raises(StorageUnavailableError, match="may have been cut"):
                 use()
+
+
+def test_a_bucket_that_an_endpoint_cannot_have() -> None:
+    """The SDK refuses it with an error of its own; ours says what, and nobody is asked."""
+    place = backend("s3-accelerate.amazonaws.com", bucket="a.b.c", secure=True, region="eu-west-1")
+    for use in uses(place):
+        with pytest.raises(InvalidArgumentError, match=r"'a\.b\.c' at .*accelerate.*endpoint"):
+            use()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -117,3 +118,18 @@ def test_keys_stand_in_no_variable_that_is_shown(scripted: Scripted) -> None:
         shown = variables_of(failed.value, __file__)
         assert "Credentials(…)" in shown
         assert "hunter2" not in shown
+
+
+def test_keys_of_a_role(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a platform says that it gives one: asked once for many requests, the session token sent along."""
+    role = {"AccessKeyId": "role", "SecretAccessKey": "s", "Token": "t", "Expiration": "2999-01-01T00:00:00Z"}
+    scripted.answer = lambda _: DONE
+    with Scripted() as platform:
+        platform.answer = lambda _: Reply(200, json.dumps({**role, "Code": "Success"}).encode())
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{platform.url}/role")
+        place = backend(scripted.url, access_key=None, secret_key=None)
+        for number in range(3):
+            place.create(f"a/{number}", b"x")
+        assert [asked.target for asked in platform.asked] == ["/role"]
+    assert signers(scripted) == ["role"] * 3
+    assert scripted.asked[0].headers["x-amz-security-token"] == "t"

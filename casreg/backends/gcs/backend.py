@@ -24,7 +24,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
 
-from casreg.backends.base import Object, ObjectInfo, Token, Traits
+from casreg.backends.base import Object, ObjectInfo, Token, Traits, is_timeout
 from casreg.backends.gcs.answers import Answer, failed, refused, unclear
 from casreg.backends.gcs.place import Place, place_of
 from casreg.backends.gcs.session import Connection, transport_errors
@@ -106,8 +106,11 @@ class GCSBackend:
         create_bucket: bool = True,
         timeout: float = 60.0,
     ) -> None:
-        if not timeout > 0:
-            raise InvalidArgumentError(f"timeout={timeout!r} is no number of seconds above 0")
+        if not is_timeout(timeout):
+            raise InvalidArgumentError(f"timeout={timeout!r:.40} is no number of seconds above 0")
+        if credentials_path is not None and not os.fspath(credentials_path):
+            # A variable that is not set, most likely: whoever names a file does not mean somebody else's account.
+            raise InvalidArgumentError("credentials_path is empty: name a file, or leave it out")
         # Made absolute now, so that a later change of the working directory moves nothing.
         path = (
             os.path.abspath(os.path.expanduser(os.fsdecode(credentials_path))) if credentials_path else None

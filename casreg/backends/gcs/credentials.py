@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from casreg.exceptions import StoragePermissionError
@@ -35,14 +37,20 @@ def _ambient(place: Place) -> tuple[Credentials, str | None]:
     from google.auth import default
     from google.auth.exceptions import GoogleAuthError
 
-    try:
+    with suppress(GoogleAuthError):
         found: tuple[Credentials, str | None] = default(scopes=_SCOPES)
-    except GoogleAuthError as err:
+        return found
+    # Raised here, with no cause: a file that is damaged would be among the variables of what failed.
+    named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+    if named:
         raise StoragePermissionError(
-            f"there are no credentials for {place.location}: give credentials_path=… (the key of a service account), set "
-            "GOOGLE_APPLICATION_CREDENTIALS, or run `gcloud auth application-default login`"
-        ) from err
-    return found
+            f"there are no credentials for {place.location}: GOOGLE_APPLICATION_CREDENTIALS names {named!r}, which is not there "
+            "or holds none that can be used. Name another file, or give credentials_path=…"
+        )
+    raise StoragePermissionError(
+        f"there are no credentials for {place.location}: give credentials_path=… (the key of a service account), set "
+        "GOOGLE_APPLICATION_CREDENTIALS, or run `gcloud auth application-default login`"
+    )
 
 
 def _from_file(place: Place, path: str) -> tuple[Credentials, str | None]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from casreg.backends.base import Object, ObjectInfo, Token, Traits
+from casreg.backends.base import Object, ObjectInfo, Token, Traits, is_timeout
 from casreg.backends.key_rules import check_key, check_range, is_key
 from casreg.backends.s3.credentials import Keys
 from casreg.backends.s3.failures import NO_BUCKET, no_s3, storage_error
@@ -95,8 +95,8 @@ class S3Backend:
         create_bucket: bool = True,
         timeout: float = 60.0,
     ) -> None:
-        if not timeout > 0:
-            raise InvalidArgumentError(f"timeout={timeout!r} is no number of seconds above 0")
+        if not is_timeout(timeout):
+            raise InvalidArgumentError(f"timeout={timeout!r:.40} is no number of seconds above 0")
         place = place_of(uri, endpoint=endpoint, bucket=bucket, secure=secure, region=region, prefix=prefix)
         keys = Keys(access_key, secret_key, session_token)
         # Made absolute now, so that a later change of the working directory moves nothing.

@@ -35,6 +35,11 @@ class Keys:
     session_token: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        if self.access_key == "" or self.secret_key == "":
+            # A variable that is not set, most likely: whoever names keys does not mean somebody else's.
+            raise InvalidArgumentError(
+                "access_key or secret_key is empty: give both, or leave both out to take them from the environment"
+            )
         if bool(self.access_key) != bool(self.secret_key) or (self.session_token and not self.access_key):
             raise InvalidArgumentError(
                 "access_key and secret_key go together (and a session_token with both): give both, or none to take "

@@ -162,6 +162,7 @@ class Wire:
             RefusalError: The server refused it.
             BrokenError: The connection failed: perhaps the server did it, perhaps not.
             StoragePermissionError: There are no credentials.
+            InvalidArgumentError: Such a bucket cannot be at this endpoint.
         """
 
         def once() -> Answer:
@@ -189,11 +190,8 @@ class Wire:
         """
         try:
             self._call(self._client.make_bucket, self._place.bucket)
-        except ValueError as err:
-            raise InvalidArgumentError(
-                f"there is no bucket {self._place.bucket!r} at {self._place.endpoint}, and none can be made: {err}. Is the "
-                "name right?"
-            ) from err
+        except InvalidArgumentError as err:
+            raise InvalidArgumentError(f"there is no such bucket, and none can be made: {err}") from err
 
     def _call(self, act: Any, *arguments: Any, **named: Any) -> Answer:
         try:
@@ -202,6 +200,10 @@ class Wire:
             raise
         except (HTTPError, OSError, SyntaxError) as err:  # the last: XML that the SDK cannot read
             raise BrokenError(err) from err
+        except ValueError as err:  # the SDK's word for what it does not even ask for
+            raise InvalidArgumentError(
+                f"{self._place.bucket!r} at {self._place.endpoint}: {err}. Is the name right, and the endpoint?"
+            ) from err
         if response is None:
             return Answer(200, {}, b"")
         return Answer(response.status, response.headers, response.data)
