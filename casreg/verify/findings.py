@@ -61,6 +61,7 @@ class Finding:
         labels: What it touches besides, where versions are not known one by one: a name, or a range of its versions.
         tags: The tags on these, as `name@tag`.
         missing: Whether the file is not there. What a deleted version needs may be missing: it was collected.
+        unread: Whether it could not be read, which says nothing about it.
     """
 
     kind: Kind
@@ -71,6 +72,7 @@ class Finding:
     labels: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     missing: bool = False
+    unread: bool = False
 
     def damage(self, tags: Mapping[str, Mapping[str, Version]]) -> Damage:
         """As users see it. `tags` has those of each name."""
@@ -108,10 +110,10 @@ class UnusableError(Exception):
 
 def finding(kind: Kind, key: str, err: CasregError, uses: Iterable[Use] = ()) -> Finding:
     """What an error, met at a file, means for it."""
-    severity: Severity = "damage" if isinstance(err, WRONG) else "unreadable"
-    missing = isinstance(err, NotFound)
+    unread, missing = not isinstance(err, WRONG), isinstance(err, NotFound)
+    severity: Severity = "unreadable" if unread else "damage"
     problem = f"{key} is missing" if missing else str(err)
-    return Finding(kind, key, severity, problem, tuple(uses), missing=missing)
+    return Finding(kind, key, severity, problem, tuple(uses), missing=missing, unread=unread)
 
 
 def twice(look: Callable[[], _T]) -> _T:

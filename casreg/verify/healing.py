@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from casreg.digest import digest_of
 from casreg.display import first_of
-from casreg.exceptions import CasregError, CorruptError, InvalidArgumentError, NotFound
+from casreg.exceptions import CasregError, CorruptError, InvalidArgumentError, StorageError
 from casreg.keys import manifest_key, parse_data_key
 from casreg.packs import key_of
 from casreg.progress import Progress
@@ -190,7 +190,7 @@ class _Healer:
         return True
 
     def _heal_index(self) -> None:
-        keys = [found.key for found in self._found if found.kind == "index"]
+        keys = [found.key for found in self._found if found.kind == "index" and not found.unread]
         if not keys:
             return
         self._backend.delete(keys)
@@ -230,7 +230,7 @@ class _Healer:
             self._reasons[name] = str(err)
 
     def _can_be_healed(self, found: Finding) -> bool:
-        if found.severity == "unreadable":
+        if found.unread:
             return False
         if found.labels:
             return _name(found) not in self._reasons
@@ -290,13 +290,13 @@ class _Healer:
             for pack, checked in self._seen.checked.items()
             if self._is_bad(pack) and not checked.missing
         }
-        return bad | {found.key for found in self._found if found.kind in _DATA and self._is_wrong(found.key)}
+        return bad | {found.key for found in self._damaged(*_DATA) if self._is_wrong(found.key)}
 
     def _is_wrong(self, key: str) -> bool:
         parsed = parse_data_key(key)
         try:
             return parsed is not None and digest_of(self._backend.get(key).data) != parsed.digest
-        except NotFound:
+        except StorageError:  # it is not there, or does not show what it is
             return False
 
     def _look(self, names: Collection[str]) -> None:
@@ -313,7 +313,7 @@ class _Healer:
         return [*found.uses, *users]
 
     def _reason(self, found: Finding) -> str:
-        if found.severity == "unreadable":
+        if found.unread:
             return "it could not be read, which does not show that it is damaged: nothing was done"
         keys = [_name(found)] if found.labels else [manifest_key(use.manifest) for use in self._users(found)]
         reasons = dict.fromkeys(self._reasons[key] for key in keys if key in self._reasons)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from casreg.keys import ref_key
-from casreg.verify.findings import UNREADABLE, Finding, finding, twice, uses_in
+from casreg.verify.findings import UNREADABLE, finding, twice, uses_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from casreg.refs.document import OlderSegment, Ref
     from casreg.refs.history import History
     from casreg.repository import Repository
-    from casreg.verify.findings import Use
+    from casreg.verify.findings import Finding, Use
     from casreg.versions import Version
 
 _ROUNDS: Final = 5
@@ -73,7 +73,7 @@ def read_name(repository: Repository, name: str) -> Named | None:
 
 def _of_ref(key: str, name: str, err: CasregError) -> Finding:
     found = finding("ref", key, err)
-    return Finding(found.kind, key, found.severity, found.problem, labels=(name,), missing=found.missing)
+    return replace(found, labels=(name,))
 
 
 def read_segments(history: History) -> Named:
@@ -104,12 +104,4 @@ def _of_segment(ref: Ref, row: OlderSegment, err: CasregError, known: Mapping[Ve
         if row.lowest <= version <= row.highest and version not in known
     )
     problem = f"{found.problem}; it has {row.count} versions of {ref.name}"
-    return Finding(
-        "history",
-        row.key,
-        found.severity,
-        problem,
-        labels=(f"{ref.name}@{span}",),
-        tags=tags,
-        missing=found.missing,
-    )
+    return replace(found, problem=problem, labels=(f"{ref.name}@{span}",), tags=tags)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from blake3 import blake3
@@ -79,7 +80,7 @@ def _look_at_list(backend: Backend, key: str) -> Iterator[Finding]:
     except UNREADABLE as err:
         found = finding("names", key, err)
         problem = f"{found.problem}: {HEAD} names it, and nothing can be saved without it"
-        yield Finding("names", key, found.severity, problem, missing=found.missing)
+        yield replace(found, problem=problem)
 
 
 def look_at_index(backend: Backend) -> Iterator[Finding]:
@@ -98,7 +99,7 @@ def look_at_index(backend: Backend) -> Iterator[Finding]:
         except NotFound:
             continue  # merged into another meanwhile
         except UNREADABLE as err:
-            yield Finding("index", key, "hint", str(err))
+            yield replace(finding("index", key, err), severity="hint")
 
 
 def _check_index(backend: Backend, key: str, name: str) -> None:

@@ -44,7 +44,7 @@ class Looked:
 def look(backend: Backend, digest: Digest, tables: PackTables) -> Looked:
     """Read a manifest and see that it leads to frames of its chunks. What is wrong is found, and raises nothing."""
     try:
-        manifest = twice(lambda: read_manifest(backend, digest))
+        manifest = read_manifest(backend, digest)
     except UnusableError as err:
         return Looked(None, findings=(err.finding(),))
     findings = list(_faults(backend, manifest, tables))
@@ -52,7 +52,7 @@ def look(backend: Backend, digest: Digest, tables: PackTables) -> Looked:
 
 
 def read_manifest(backend: Backend, digest: Digest) -> Manifest:
-    """A manifest, with its placement wherever that stands.
+    """A manifest, with its placement wherever that stands. What is wrong is read again.
 
     Raises:
         UnusableError: It cannot be used, or its placement segment cannot. Says which.
@@ -61,17 +61,21 @@ def read_manifest(backend: Backend, digest: Digest) -> Manifest:
     def placement(segment: Digest) -> bytes:
         key = segment_key(segment)
         try:
-            data = backend.get(key).data
-            decode_placement_segment(data, segment)
+            return twice(lambda: _placement(backend, key, segment))
         except UNREADABLE as err:
             raise UnusableError("placement", key, err) from err
-        return data
 
+    key = manifest_key(digest)
     try:
-        data = backend.get(manifest_key(digest)).data
-        return decode_manifest(data, digest, placement)
+        return twice(lambda: decode_manifest(backend.get(key).data, digest, placement))
     except UNREADABLE as err:
-        raise UnusableError("manifest", manifest_key(digest), err) from err
+        raise UnusableError("manifest", key, err) from err
+
+
+def _placement(backend: Backend, key: str, segment: Digest) -> bytes:
+    data = backend.get(key).data
+    decode_placement_segment(data, segment)
+    return data
 
 
 def _faults(backend: Backend, manifest: Manifest, tables: PackTables) -> Iterator[Finding]:

@@ -188,7 +188,15 @@ class Survey:
         touched = [use for use in uses if self._touches(checked, use)] or uses
         key = key_of(checked.pack)
         self.findings.add(
-            Finding("pack", key, severity, checked.problem, tuple(touched), missing=checked.missing)
+            Finding(
+                "pack",
+                key,
+                severity,
+                checked.problem,
+                tuple(touched),
+                missing=checked.missing,
+                unread=checked.unreadable,
+            )
         )
 
     def _touches(self, checked: Checked, use: Use) -> bool:
