@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import termios
@@ -59,7 +60,7 @@ def on_terminal(
     variables = {key: value for key, value in os.environ.items() if key not in {"NO_COLOR", "FORCE_COLOR"}}
     child = subprocess.Popen(
         command,
-        preexec_fn=lambda: os.login_tty(slave),  # noqa: PLW1509 - so that Ctrl-C reaches it
+        preexec_fn=lambda: _sit_down(slave),  # noqa: PLW1509 - so that Ctrl-C reaches it
         env={**variables, "TERM": "xterm-256color", "PYTHONUTF8": "1", **environment},
     )
     os.close(slave)
@@ -70,6 +71,12 @@ def on_terminal(
         os.close(master)
         child.kill()
         child.wait()
+
+
+def _sit_down(slave: int) -> None:
+    """In the child: this is its terminal, and Ctrl-C is not ignored, as a suite in the background has it."""
+    os.login_tty(slave)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _read(master: int, typed: list[tuple[str, bytes]], end: float) -> str:

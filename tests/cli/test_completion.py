@@ -65,8 +65,11 @@ def test_names_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_nothing_is_asked_of_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """A registry that is not on this machine completes nothing; neither does one that cannot be read."""
-    monkeypatch.setattr("casreg.cli.session.Session.open", lambda *_: Registry(MemoryBackend()))
+    far = Registry(MemoryBackend())
+    far.save("my:far", 1)
+    monkeypatch.setattr("casreg.cli.session.Session.open", lambda *_: far)
     assert completed("info", "my:") == []
+    assert completed("info", "my:far@") == []
     monkeypatch.undo()
     monkeypatch.setenv("CASREG_MOUNTS", "=")
     assert completed("info", "my:") == []

@@ -189,6 +189,8 @@ def test_output_that_is_closed_at_once() -> None:
 
 INTERRUPTED = """
 import os, signal, sys
+
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # as in a shell; a suite in the background ignores it
 from casreg.cli import bars, main
 
 watch = bars.Watch.__call__
