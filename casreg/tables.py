@@ -13,9 +13,12 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from casreg.backends.base import traits_of
 from casreg.exceptions import CorruptError, NotFound, StorageError
+from casreg.fetch.sharing import at_once
 from casreg.ingest.packing import Place
 from casreg.packs import key_of, parse_table, table_range
+from casreg.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 
 MAX_RECORDS: Final = 262_144
 """Records of tables that are kept in memory: about 60 MiB."""
+
+_RECORDS: Final = 1024
+"""A pack of real data has about half as many."""
 
 _PATIENCE: Final = 3
 """So many tables that cannot be read end a search: the storage is away, or the disk is ill."""
@@ -87,6 +93,22 @@ class Tables:
         self.put(table)
         return table
 
+    def fetch(self, packs: Sequence[PackRef], head: RunId) -> None:
+        """Get the tables of many packs side by side, as far as they can be kept. Nothing if none is worth waiting for.
+
+        Raises:
+            StorageError: One cannot be read; others were not tried.
+        """
+        if len(packs) < 2 or not traits_of(self._backend).parallel_requests:
+            return
+        wanted = packs[: MAX_RECORDS // _RECORDS]
+        threads = Threads(min(at_once(self._backend), len(wanted)), "casreg-tables")
+        try:
+            for future in [threads.submit(self.get, pack, head) for pack in wanted]:
+                future.result()
+        finally:
+            threads.shutdown(wait=True, cancel_futures=True)
+
     def put(self, table: Table) -> None:
         """Keep a table."""
         with self._lock:
@@ -134,8 +156,7 @@ class Duplicates:
         if not digests:
             return {}
         near, self._near = self._near, None
-        for pack in near or ():
-            self._take(pack)
+        self._take_all(near or ())
         rest = [digest for digest in digests if digest not in self._places]
         if rest and self._listed is None:
             self._listed = self._index.files()  # once for the save, not for each of its steps
@@ -148,6 +169,14 @@ class Duplicates:
         """When the pack with this name was seen, if this search has used it."""
         table = self._used.get(name)
         return table.seen if table else None
+
+    def _take_all(self, packs: Sequence[PackRef]) -> None:
+        try:
+            self._tables.fetch([pack for pack in packs if key_of(pack) not in self._avoid], self._head)
+        except StorageError as err:
+            log.debug("tables are read one by one, to see which cannot be read: %s", err)
+        for pack in packs:
+            self._take(pack)
 
     def _take(self, pack: PackRef) -> None:
         if pack.name in self._used or key_of(pack) in self._avoid:

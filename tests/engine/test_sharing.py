@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,7 @@ from casreg.fetch.sharing import MAX_AT_ONCE, at_once, fill
 from casreg.fetch.stream import FileStream
 from casreg.ingest import packing
 from casreg.registry import Registry
-from casreg.testing import RecordingBackend
+from casreg.testing import Fault, FaultBackend, FaultKind, RecordingBackend
 from casreg.threads import MAX_WORKERS, workers
 from registry.lab import noise
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from casreg.backends.base import Object, Token
     from casreg.model import Entry
+    from conftest import FreshPython
 
 MIB: Final = 1 << 20
 TOGETHER: Final = 12
@@ -65,11 +67,12 @@ def test_requests_leave_something_for_the_others() -> None:
 
 
 class Meeting(RecordingBackend):
-    """Answers no large read before so many of them were under way at the same time; notes how many that ever were."""
+    """Answers no read of such a size before so many are under way; notes how many at once there ever were."""
 
-    def __init__(self, inner: MemoryBackend, together: int) -> None:
+    def __init__(self, inner: MemoryBackend, together: int, sizes: range = range(MIB, 1 << 40)) -> None:
         super().__init__(inner)
         self._together = together
+        self._sizes = sizes
         self._lock = threading.Lock()
         self._met = threading.Event()
         self._under_way = 0
@@ -77,7 +80,7 @@ class Meeting(RecordingBackend):
 
     def get(self, key: str, start: int = 0, stop: int | None = None, *, held: Object | None = None) -> Object:
         """As the parent's, in company."""
-        if stop is None or stop - start < MIB:  # a list of chunks is read alone
+        if stop is None or stop - start not in self._sizes:  # a list of chunks is read alone
             return super().get(key, start, stop, held=held)
         with self._lock:
             self._under_way += 1
@@ -264,3 +267,59 @@ def test_a_pack_that_is_slow_holds_up_no_other(small_packs: None) -> None:
     place = Uploads(0, first_comes_late)
     Registry(place).save("big", BIG[: 6 * MIB])
     assert Registry(place).load("big") == BIG[: 6 * MIB]
+
+
+def test_the_next_version_looks_at_all_packs_of_the_last_at_once(small_packs: None) -> None:
+    """A process that knows nothing yet waits for their tables together, and stores nothing again."""
+    place = far(8)
+    Registry(place).save("big", BIG[: 6 * MIB])
+    again = Meeting(place, 8, range(97, 1000))
+    Registry(again).save("big", BIG[: 6 * MIB] + b"more")
+    assert again.most == 8
+    assert sum(call.bytes_in for call in again.log.calls("create", "packs/")) < MIB
+
+
+def test_a_table_that_cannot_be_read_costs_space_alone(small_packs: None) -> None:
+    """Whatever was asked for side by side: what it held is stored again, and the version is whole."""
+    place = far(8)
+    Registry(place).save("big", BIG[: 6 * MIB])
+    faults = FaultBackend(place, [Fault(3, FaultKind.BEFORE, frozenset({"get"}), "packs/", times=2)])
+    Registry(faults).save("big", BIG[: 6 * MIB] + b"more")
+    assert faults.fired
+    assert Registry(place).load("big") == BIG[: 6 * MIB] + b"more"
+
+
+LOAD = """
+import re, sys
+from pathlib import Path
+import numpy as np
+from casreg import Registry
+from casreg.backends.base import Traits
+from casreg.backends.local import LocalBackend
+
+class Far(LocalBackend):
+    traits = Traits(parallel_requests=8)
+
+def memory(what):
+    return int(re.search(what + r':\\s+(\\d+) kB', Path('/proc/self/status').read_text())[1]) * 1024
+
+registry = Registry(Far(sys.argv[1]))
+if len(sys.argv) > 2:
+    block = np.random.default_rng(1).integers(0, 1 << 64, 1 << 22, dtype=np.uint64) & np.uint64(int(sys.argv[2], 16))
+    registry.save('small', 1)
+    registry.save('array', np.concatenate([block + np.uint64(n << 40) for n in range(8)]))
+else:
+    registry.load('small')
+    Path('/proc/self/clear_refs').write_text('5')  # begin to measure anew
+    before = memory('VmRSS')
+    array = registry.load('array')
+    print(memory('VmHWM') - before - array.nbytes)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
+@pytest.mark.parametrize("bits", ["ffffffffffffffff", "0f0f0f0f00000000"], ids=["noise", "compressible"])
+def test_a_load_from_afar_has_bounded_memory(bits: str, tmp_path: Path, fresh_python: FreshPython) -> None:
+    """Beside an object of 256 MiB, about 128 MiB: eight requests, with what is made of them."""
+    fresh_python(LOAD, str(tmp_path / "place"), bits)
+    assert int(fresh_python(LOAD, str(tmp_path / "place"))) < 200 * MIB
