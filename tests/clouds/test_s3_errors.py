@@ -303,3 +303,14 @@ def test_a_bucket_that_an_endpoint_cannot_have() -> None:
     for use in uses(place):
         with pytest.raises(InvalidArgumentError, match=r"'a\.b\.c' at .*accelerate.*endpoint"):
             use()
+
+
+def test_an_answer_to_another_question_is_not_taken(scripted: Scripted) -> None:
+    """Another range, or a part where all was asked for."""
+    scripted.answer = lambda _: Reply(206, b"bytes", {"Content-Range": "bytes 50-54/100", "ETag": '"e"'})
+    place = backend(scripted.url)
+    for start in (0, 3):
+        with pytest.raises(StorageUnavailableError, match="another range"):
+            place.get("a", start, 8)
+    with pytest.raises(StorageUnavailableError, match="206 for all of"):
+        place.get("a")

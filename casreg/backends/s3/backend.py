@@ -141,9 +141,11 @@ class S3Backend:
         answer = self._find(key, {"Range": f"bytes={start}-{last}"})
         if answer is None:
             return Object(b"", None)
-        begin = (
-            start if answer.status == 206 else 0
-        )  # a server may give more than it was asked for, never a mixture
+        begin = 0  # a server may give all instead of the range, never a mixture
+        if answer.status == 206:
+            begin, said = start, f"bytes {start}-"
+            if not answer.headers.get("Content-Range", said).startswith(said):
+                raise no_s3(f"the answer for {key!r}, with another range,", self._place)
         data = answer.data[start - begin : None if stop is None else stop - begin]
         return Object(data, None)
 
@@ -215,6 +217,8 @@ class S3Backend:
         if answer.status == 304:
             assert held is not None
             return held
+        if answer.status != 200:
+            raise no_s3(f"the answer {answer.status} for all of {key!r}", self._place)
         return Object(answer.data, self._token(answer, key))
 
     def _find(self, key: str, headers: dict[str, str]) -> Answer | None:
