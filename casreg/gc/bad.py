@@ -28,7 +28,7 @@ _ROUNDS: Final = 100
 def mark_bad(repository: Repository, keys: Collection[str], progress: ProgressCallback | None = None) -> None:
     """Let nobody build on these files any more. When it returns, every ref is stamped by a run that names them.
 
-    A run that somebody else left is taken to its end first. Files that were marked before stay so.
+    A run that somebody else left is taken to its end first, without reading what may be damaged. Files that were marked before stay so.
 
     Args:
         repository: Where.
@@ -49,7 +49,7 @@ def mark_bad(repository: Repository, keys: Collection[str], progress: ProgressCa
     for _ in range(_ROUNDS):
         held = runs.head()
         if held.head.state != "idle":
-            runs.finish(held)
+            runs.spare(held)
             continue
         before = held.head.bad
         known = frozenset(() if before is None else decode_names(backend.get(before).data, before))

@@ -90,22 +90,31 @@ class Runs:
             CommitConflictError, CommitUnknownError: Others kept changing a ref; an answer was lost.
             StorageError: The storage refused or failed. Whoever comes next goes on.
         """
-        judged = self._judged(held) if held.head.state == "condemned" else held
-        if judged is None:
-            return frozenset()
-        keys = read_list(self._backend, judged)
-        if keys is None:
+        if held.head.state != "condemned":
+            return self._ended(held)
+        keys = read_list(self._backend, held)
+        return frozenset() if keys is None else self._ended(self._judged(held, keys))
+
+    def spare(self, held: HeldHead) -> frozenset[Name]:
+        """As `finish`, but if there is no verdict yet, nothing is deleted: it spares all that was condemned.
+
+        So nothing that refs reach has to be read, and the list of what was condemned neither: a run that met damage ends
+        all the same. Returns and raises as `finish`.
+        """
+        return self._ended(self._judged(held, ()) if held.head.state == "condemned" else held)
+
+    def _ended(self, judged: HeldHead | None) -> frozenset[Name]:
+        """Carry the verdict out, and close the run. None if it is over."""
+        keys = None if judged is None else read_list(self._backend, judged)
+        if judged is None or keys is None:
             return frozenset()
         self._delete(keys)
         advance(self._backend, judged, close(judged.head, self._pace.new_id()), self._pace)
         log.debug("run %d in %s is over: %d files", judged.head.id[1], self._backend.location, len(keys))
         return frozenset(names_of(keys))
 
-    def _judged(self, held: HeldHead) -> HeldHead | None:
-        """The head with the verdict, this collector's or another's; None if the run is over."""
-        keys = read_list(self._backend, held)
-        if keys is None:
-            return None
+    def _judged(self, held: HeldHead, keys: Sequence[str]) -> HeldHead | None:
+        """The head with the verdict over `keys`, this collector's or another's; None if the run is over."""
         left = self._unreached(held, keys)
         names = None
         if left:

@@ -17,7 +17,9 @@ from casreg.exceptions import (
     UnsafeStorageError,
     UnsupportedFormatError,
 )
-from casreg.gc import Terms, execute, plan as plan_of
+from casreg.gc import Terms, execute, mark_bad, plan as plan_of
+from casreg.gc.run import Runs
+from casreg.head import decode_names
 from casreg.keys import HEAD, MARKER, ref_key
 from casreg.refs import spill
 from casreg.registry import Registry
@@ -137,6 +139,19 @@ def test_a_deleted_version_keeps_its_data_for_the_window(place: MemoryBackend) -
     later = datetime.now(UTC) + timedelta(days=1, seconds=1)
     assert gc(place, replace(terms, clock=later.timestamp)).versions == ("gone@1.0.0",)
     assert stored(place) == needed(place)
+
+
+def test_who_grants_more_time_spares_what_others_condemned(place: MemoryBackend) -> None:
+    """A run that was begun without a window, and is ended by a collector with one, leaves deleted versions their data."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Runs, "finish", lambda self, held: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            gc(place)
+    assert head_of(place)["state"] == "condemned"
+    done = gc(place, replace(NOW, undelete_window=DAY))
+    assert (done.freed, done.runs, done.unfinished) == (0, (1,), True)
+    Registry(place).undelete("gone", "1.0.0")
+    check(place)
 
 
 def test_a_version_deleted_in_the_future_keeps_its_data(place: MemoryBackend) -> None:
@@ -368,10 +383,8 @@ def test_what_a_later_casreg_requires_stops_the_run(place: MemoryBackend, key: s
 
 def test_a_damaged_list_stops_the_run(place: MemoryBackend) -> None:
     """A run whose list is lost is not guessed: the error names the list."""
-    from casreg.gc import run
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run.Runs, "finish", lambda self, held: 1 / 0)
+        patch.setattr(Runs, "finish", lambda self, held: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             gc(place)
     (key,) = lists(place)
@@ -487,3 +500,21 @@ def test_what_others_collected_is_not_condemned_again(place: MemoryBackend) -> N
     done = execute(repository, made, NOW)
     assert (done.freed, done.runs) == (0, ())
     assert snapshot(place) == before
+
+
+def test_a_run_that_met_damage_does_not_stand_in_the_way_of_healing(place: MemoryBackend) -> None:
+    """What is damaged can be marked although a run was condemned and stopped by it; nothing is deleted by that."""
+    made = plan_of(Repository(place), NOW)
+    (key,) = {key for key in needed(place) if key.startswith("manifests/")}
+    data = place.get(key).data
+    damage(place, key, b"damaged")
+    with pytest.raises(CorruptError, match=key):
+        execute(Repository(place), made, NOW)
+    before = stored(place)
+    mark_bad(Repository(place), [key])
+    head = head_of(place)
+    assert (head["state"], head["id"][1]) == ("idle", 2)
+    assert decode_names(place.get(head["bad"]).data, head["bad"]) == (key,)
+    assert before <= stored(place)
+    damage(place, key, data)
+    assert gc(place).freed
