@@ -281,6 +281,20 @@ def test_a_ref_that_is_there_is_not_created_again() -> None:
     ]
 
 
+def test_a_ref_of_segments_alone_that_goes_is_damage() -> None:
+    """Nothing stands in it inline, and yet it said something: it is not begun anew."""
+
+    class Losing(Recording):
+        def swap(self, key: str, data: Buffer, expected: Token) -> Token:
+            self.inner.delete([key])
+            raise Conflict("on purpose")
+
+    backend, history = layers({ONE: Record()}, {})
+    backend.inner.create(ref_key(NAME), history.ref.to_bytes())
+    with pytest.raises(CorruptError, match=r"refs/my_model .* has gone; nothing was committed"):
+        save(Refs(Losing(backend.inner), pace=FakeTime().pace()))
+
+
 def test_a_ref_that_goes_with_its_segment_is_damage() -> None:
     """A segment that is missing is looked for in the ref as it is now; there is none."""
 
