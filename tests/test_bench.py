@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # `bench` is a folder of programs, not part of the installed package.
 sys.path.insert(0, str(ROOT))
 
-from bench import cases, data, growth_job, measure, report, results  # noqa: E402
+from bench import buckets, cases, data, growth_job, measure, report, results  # noqa: E402
 from bench.results import Bar, Results, Sample  # noqa: E402
 
 
@@ -126,6 +129,36 @@ def test_tables_say_bar_value_and_verdict(monkeypatch: pytest.MonkeyPatch) -> No
     assert "| case | step | wall | borg | ≤ 0.50 | 0.25 | met |" in text
 
 
+def test_a_line_delivers_everything_in_order_and_late() -> None:
+    """Each direction takes its time, and an end is passed on; many pieces are under way at once."""
+    data = bytes(range(256)) * 20_000
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        upstream = f"127.0.0.1:{server.getsockname()[1]}"
+        with buckets.line(upstream, 0.05) as far:
+            host, _, port = far.rpartition(":")
+            client = socket.create_connection((host, int(port)), timeout=30)
+            held, _ = server.accept()
+            with client:
+                began = time.monotonic()
+                threading.Thread(target=_echo, args=(held,)).start()
+                client.sendall(data)
+                client.shutdown(socket.SHUT_WR)
+                assert _all_of(client) == data
+                assert time.monotonic() - began >= 0.1
+
+
+def _echo(end: socket.socket) -> None:
+    with end:
+        end.sendall(_all_of(end))
+
+
+def _all_of(end: socket.socket) -> bytes:
+    received = bytearray()
+    while piece := end.recv(1 << 16):
+        received += piece
+    return bytes(received)
+
+
 def test_a_process_is_measured_with_its_children() -> None:
     """Processor time and memory of a child's child count too."""
     burn = "b = bytearray(200 << 20); b[::4096] = bytes(len(b[::4096])); sum(range(3_000_000))"
@@ -153,7 +186,10 @@ def test_a_process_that_hangs_is_stopped() -> None:
         measure.run([sys.executable, "-c", "import time; time.sleep(60)"], timeout=0.2)
 
 
-@pytest.mark.parametrize("case", ["a", "b", "dicts", "versions", "growth"])
+CLOUDS = [pytest.param(case, marks=pytest.mark.clouds) for case in ("clouds", "clouds-gcs")]
+
+
+@pytest.mark.parametrize("case", ["a", "b", "dicts", "versions", "growth", *CLOUDS])
 def test_quick_run(case: str, tmp_path: Path) -> None:
     """`run.py --quick` goes through a case with casreg alone, and writes what it found."""
     output = tmp_path / "result.json"
