@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from casreg.backends.s3 import S3Backend as MinioRegistryBackend
     from casreg.cache import Cache
     from casreg.difference import Difference
+    from casreg.gc import Collection, Pruned
     from casreg.progress import Progress
     from casreg.registry import BatchItem, BatchResult, Registry
     from casreg.stats import NameStats, Stats
@@ -80,6 +81,7 @@ else:
         "BatchResult": ("casreg.registry", "BatchResult"),
         "Cache": ("casreg.cache", "Cache"),
         "Damage": ("casreg.verify", "Damage"),
+        "Collection": ("casreg.gc", "Collection"),
         "Difference": ("casreg.difference", "Difference"),
         "GCPRegistryBackend": ("casreg.backends.gcs", "GCSBackend"),
         "Healing": ("casreg.verify", "Healing"),
@@ -89,6 +91,7 @@ else:
         "Mount": ("casreg.store", "Mount"),
         "NameStats": ("casreg.stats", "NameStats"),
         "Progress": ("casreg.progress", "Progress"),
+        "Pruned": ("casreg.gc", "Pruned"),
         "Registry": ("casreg.registry", "Registry"),
         "Report": ("casreg.verify", "Report"),
         "Stats": ("casreg.stats", "Stats"),
@@ -117,6 +120,7 @@ __all__ = [
     "BatchResult",
     "Cache",
     "CasregError",
+    "Collection",
     "CommitConflictError",
     "CommitUnknownError",
     "ConfigError",
@@ -144,6 +148,7 @@ __all__ = [
     "ObjectChangedError",
     "ObjectNotFoundError",
     "Progress",
+    "Pruned",
     "ReadOnlyError",
     "Registry",
     "Report",

@@ -13,7 +13,8 @@ class Progress:
 
     Attributes:
         phase: `"save"`, `"load"`, `"copy"`; of a verification `"survey"`, where `done` and `total` are names, and
-            `"verify"`; of a healing these, and `"heal"`.
+            `"verify"`; of a healing these, and `"heal"`. Of a collection `"list"`, `"mark"`, `"fence"` and `"delete"`, where
+            `done` and `total` are files (0 until the total is known), and begin anew with each of these.
         name: The object's name; where many are copied, that of the one whose turn it is.
         done: Bytes of the object, or of all that are copied, that are dealt with.
         total: Bytes of the object, or of all that are copied.

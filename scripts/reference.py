@@ -25,6 +25,8 @@ SECTIONS = {
         "difference.Difference",
         "stats.Stats",
         "stats.NameStats",
+        "gc.collecting.Collection",
+        "gc.pruning.Pruned",
     ],
     "Store": ["store.store.Store", "store.mounts.Mount"],
     "Cache": ["cache.cache.Cache"],
