@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from casreg.canonical import MAX_INTEGER, seal
-from casreg.exceptions import CorruptError, UnsupportedFormatError
+from casreg.exceptions import CorruptError, InvalidMetadataError, UnsupportedFormatError
 from casreg.refs.document import Ref, has_inline_version
 from casreg.refs.entries import Record, Tombstone, tombstone_from_json, tombstone_to_json
 from refs.lab import LATER, NAME, WRITE, entry_of, v
@@ -140,5 +140,16 @@ def test_a_quick_look_at_a_ref_names_it_shortly() -> None:
     later = seal({**body_of(rich_ref()), "format": 2})
     with pytest.raises(UnsupportedFormatError, match="refs/a"):
         has_inline_version(later, NAME, "refs/a")
-    assert has_inline_version(rich_ref().to_bytes(), NAME, "refs/a")
-    assert not has_inline_version(Ref.empty(NAME, WRITE).to_bytes(), NAME, "refs/a")
+    assert has_inline_version(rich_ref().to_bytes(), NAME, "refs/a") is True
+    assert has_inline_version(Ref.empty(NAME, WRITE).to_bytes(), NAME, "refs/a") is False
+
+
+def test_a_ref_that_cannot_be_written_is_named() -> None:
+    """Because of notes that are no JSON, or of a word that this casreg does not know."""
+    noted = Record(replace(entry_of("1.0.0"), notes={"a": float("nan")}))
+    with pytest.raises(
+        InvalidMetadataError, match=rf"^the ref of {NAME}\.versions\['1\.0\.0'\]\.notes\.a is NaN"
+    ):
+        replace(Ref.empty(NAME, WRITE), records={v("1.0.0"): noted}).to_bytes()
+    with pytest.raises(UnsupportedFormatError, match=f"^the ref of {NAME} "):
+        replace(Ref.empty(NAME, WRITE), requires=("flux",)).check_writable()
