@@ -145,5 +145,7 @@ BARS: tuple[Bar, ...] = (
     Bar("memory", "load", "peak_rss", 600 * 2**20, exact=True),
     Bar("clouds", "save", "wall", 1.5, ("minio SDK",)),
     Bar("clouds", "save v2", "wall", 1 / 3, ("mindtrace",)),
+    Bar("clouds-gcs", "save", "wall", 1.5, ("Google SDK",)),
+    Bar("clouds-gcs", "save v2", "wall", 1 / 3, ("mindtrace",)),
 )
 """What casreg promises, at full size. On other sizes the ratios mean little and the bytes nothing."""
