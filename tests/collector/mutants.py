@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from casreg.exceptions import Conflict, NotFound
 from casreg.gc import collecting, fence, head as heads, run as steps
-from casreg.gc.names import key_of
-from casreg.head import Head, bad_keys
+from casreg.gc.names import key_of, names_of
+from casreg.head import Head, bad_keys, dump_head
 from casreg.keys import HEAD, manifest_key
 from casreg.refs import commit as commits, fencing
 from casreg.refs.fencing import Fence, FenceReader, Reuse
@@ -122,7 +122,7 @@ def delete_candidates(patch: pytest.MonkeyPatch) -> None:
 
     def unreached(self: Any, held: Any, keys: Any) -> Any:
         real(self, held, keys)
-        return steps.names_of(keys)
+        return names_of(keys)
 
     real = steps.Runs._unreached
     patch.setattr(steps.Runs, "_unreached", unreached)
@@ -137,14 +137,14 @@ def blind_verdict(patch: pytest.MonkeyPatch) -> None:
             return real(backend, held, new, pace)
         while True:
             with suppress(Conflict):
-                return heads.HeldHead(new, backend.swap(HEAD, heads.dump_head(new), backend.get(HEAD).token))
+                return heads.HeldHead(new, backend.swap(HEAD, dump_head(new), backend.get(HEAD).token))
 
     patch.setattr(steps, "advance", advance)
 
 
 def own_verdict(patch: pytest.MonkeyPatch) -> None:
     """A collector whose verdict came second deletes what it thought itself."""
-    real = steps.advance
+    real = heads.advance
 
     def advance(backend: Any, held: Any, new: Head, pace: Any) -> Any:
         landed = real(backend, held, new, pace)

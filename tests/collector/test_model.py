@@ -136,8 +136,9 @@ TestGarbage = Garbage.TestCase
 TestGarbage.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
 
 
-@pytest.mark.soak
-class TestMuchGarbage(Garbage.TestCase):  # type: ignore[misc, name-defined]
+class MuchGarbage(Garbage):
     """The same, for minutes."""
 
-    settings = settings(max_examples=500, stateful_step_count=60, deadline=None)
+
+TestMuchGarbage = pytest.mark.soak(MuchGarbage.TestCase)
+TestMuchGarbage.settings = settings(max_examples=500, stateful_step_count=60, deadline=None)

@@ -29,7 +29,7 @@ from casreg.digest import digest_of
 from casreg.exceptions import AlreadyExists, Conflict, InvalidArgumentError, NotFound, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from typing_extensions import Buffer
 
@@ -245,7 +245,7 @@ class LocalBackend:
             except OSError as err:
                 raise storage_error(err, "flush", folder) from err
 
-    def _names(self, folder: str) -> list[str]:
+    def _names(self, folder: str) -> Sequence[str]:
         """The names in a folder, which is "" or ends in a slash."""
         path = self._path(folder)
         if folder != _REPLACED:

@@ -14,13 +14,13 @@ from casreg.backends.base import ObjectInfo
 from casreg.backends.key_rules import LOCAL_FOLDERS, LONGEST, is_key, is_segment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from casreg.backends.local.filesystem import FileSystem
 
 
 def walk(
-    files: FileSystem, root: str, prefix: str, after: str, names_in: Callable[[str], list[str]]
+    files: FileSystem, root: str, prefix: str, after: str, names_in: Callable[[str], Sequence[str]]
 ) -> Iterator[ObjectInfo]:
     """All keys below `root` that begin with `prefix` and sort after `after`, ascending, one by one.
 
@@ -44,16 +44,18 @@ def walk(
 
 
 def _below(
-    files: FileSystem, root: str, folder: str, begin: str, after: str, names_in: Callable[[str], list[str]]
+    files: FileSystem,
+    root: str,
+    folder: str,
+    begin: str,
+    after: str,
+    names_in: Callable[[str], Sequence[str]],
 ) -> Iterator[ObjectInfo]:
     """The keys below `folder` ("" or with a final "/") whose rest begins with `begin` (which has no "/")."""
     try:
-        names = names_in(folder)
+        names = sorted(name for name in names_in(folder) if name.startswith(begin))
     except (FileNotFoundError, NotADirectoryError):
         return
-    if begin:
-        names = [name for name in names if name.startswith(begin)]
-    names.sort()
     for index in range(_first(names, folder, after), len(names)):
         name = names[index]
         is_folder = name.endswith("/")
@@ -72,7 +74,7 @@ def _below(
             yield ObjectInfo(key, status.st_size, None, status.st_mtime)
 
 
-def _first(names: list[str], folder: str, after: str) -> int:
+def _first(names: Sequence[str], folder: str, after: str) -> int:
     """Where to begin: the first of the sorted `names` in `folder` that is, or holds, a key after `after`."""
     if not after.startswith(folder):
         return 0 if folder > after else len(names)
