@@ -162,7 +162,7 @@ def changed() -> tuple[MemoryBackend, dict[str, bytes]]:
 class Away(RecordingBackend):
     """As the inner backend, but far away."""
 
-    traits = Traits(parallel_requests=8)  # type: ignore[assignment]  # the parent's is a property
+    traits = Traits(parallel_requests=8)
 
 
 def test_what_changed_here_and_there_comes_with_few_requests(
