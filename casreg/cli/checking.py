@@ -89,7 +89,7 @@ def verify(
         show_json(report.as_dict())
     else:
         _show_report(report)
-    context.exit(_code([one for one in report.damages if one.severity != "hint"]))
+    context.exit(exit_code_of(report.damages))
 
 
 def _show_report(report: Report) -> None:
@@ -129,7 +129,7 @@ def _heal(context: click.Context, session: Session, source: str, *, dry_run: boo
         show_json(healing.as_dict())
     else:
         _show_healing(session, healing)
-    context.exit(_code([one.damage for one in healing.left if one.damage.severity != "hint"]))
+    context.exit(exit_code_of([one.damage for one in healing.left]))
 
 
 def _show_healing(session: Session, healing: Healing) -> None:
@@ -159,8 +159,9 @@ def _line(text: str) -> str:
     return printable(" ".join(text.split()))
 
 
-def _code(left: Sequence[Damage]) -> int:
-    """5 if something is damaged; 1 if something could only not be read, of which that is not known."""
-    if any(one.severity == "damage" for one in left):
+def exit_code_of(found: Sequence[Damage]) -> int:
+    """What a shell is told: damage, or that something could not be read, of which it is not known. Hints are nothing."""
+    kinds = {one.severity for one in found}
+    if "damage" in kinds:
         return exits.DAMAGED
-    return exits.FAILED if left else exits.DONE
+    return exits.FAILED if "unreadable" in kinds else exits.DONE

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
 
 from casreg import __version__
-from casreg.cli import exits
+from casreg.cli import checking, exits
 from casreg.cli.main import SECTIONS, program
 from casreg.registry import Registry
+from casreg.verify import Damage
 from cli.lab import CASREG, a_file, error, ok, run
 from registry.lab import noise
 
@@ -473,6 +475,15 @@ def test_verify(registry: Registry, tmp_path: Path) -> None:
     ):
         error("verify", *words, code=exits.USAGE)
     error("verify", "nothing", code=exits.MISSING)
+
+
+def test_what_cannot_be_read_is_no_damage() -> None:
+    """Of it that is not known: another exit code, and of hints none."""
+    damage = Damage("packs/x", "pack", "damage", "lost")
+    unreadable, hint = replace(damage, severity="unreadable"), replace(damage, severity="hint")
+    codes = [exits.FAILED, exits.DAMAGED, exits.DAMAGED, exits.DONE, exits.DONE]
+    found = [[unreadable], [damage], [unreadable, damage], [hint], []]
+    assert [checking.exit_code_of(one) for one in found] == codes
 
 
 def test_heal(registry: Registry, tmp_path: Path) -> None:

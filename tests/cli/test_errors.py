@@ -177,12 +177,13 @@ def test_whoever_reads_no_more(tmp_path: Path) -> None:
         assert child.wait(60) == exits.CLOSED_PIPE
 
 
-def test_output_that_is_closed_at_once() -> None:
+@pytest.mark.parametrize("words", [["ls"], ["cat", "x"], ["ls", "--json"]], ids=" ".join)
+def test_output_that_is_closed_at_once(words: list[str]) -> None:
     """Few lines, which are written at the end only, are as quiet."""
     Registry().save("x", 1)
     reading, writing = os.pipe()
     os.close(reading)
-    done = subprocess.run([*CASREG, "ls"], stdout=writing, stderr=subprocess.PIPE, timeout=60, check=False)
+    done = subprocess.run([*CASREG, *words], stdout=writing, stderr=subprocess.PIPE, timeout=60, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (exits.CLOSED_PIPE, b"")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 
@@ -72,9 +73,29 @@ def test_no_bar(tmp_path: Path) -> None:
     """With --quiet, on a dumb terminal, and for what is done within a second."""
     path = a_file(tmp_path, "big", noise(20_000_000))
     code = [sys.executable, "-W", "error", "-c", AT_ONCE, "save", "x", path]
-    assert "\x1b" not in on_terminal([*code, "-q"]).raw
-    assert "\x1b" not in on_terminal(code, TERM="dumb").raw
+    assert "%" in on_terminal(code).text
+    (tmp_path / "big").write_bytes(noise(20_000_000, seed=1))
+    assert on_terminal([*code, "-q"]).text.splitlines() == ["x@1.0.1"]
+    (tmp_path / "big").write_bytes(noise(20_000_000, seed=2))
+    assert "%" not in on_terminal(code, TERM="dumb").text
     assert "\x1b" not in on_terminal([*PROGRAM, "save", "x", a_file(tmp_path, "small", b"1")]).raw
+
+
+def test_a_watch_has_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done soon never gets a bar, and what is not gets one."""
+    bar = Mock()
+    monkeypatch.setattr(bars, "_bar", lambda: bar)
+    monkeypatch.setattr(bars, "_PATIENCE", 1000)
+    watch = bars.Watch(shown=True)
+    watch(Progress("save", "x", 1, 2, 0, 0))
+    assert not bar.start.called
+    monkeypatch.setattr(bars, "_PATIENCE", 0)
+    watch(Progress("save", "x", 2, 2, 0, 0))
+    assert not bar.start.called
+    watch(Progress("save", "x", 1, 2, 0, 0))
+    assert bar.start.called
+    watch.stop()
+    assert bar.stop.called
 
 
 def test_a_question() -> None:
