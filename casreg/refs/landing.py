@@ -7,6 +7,7 @@ other, the ref is read, and the write's own id in it tells.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from casreg.exceptions import (
@@ -144,7 +145,7 @@ def land(backend: Backend, write: Write, segments: SegmentReader, pace: Pace) ->
 def _read_back(backend: Backend, write: Write, segments: SegmentReader, pace: Pace) -> Landing:
     failure: Exception | None = None
     began = pace.monotonic()
-    for reading in range(1, pace.reads + 1):
+    for reading in count(1):
         try:
             held = read_held(backend, write.ref.name, segments)
             return Landing(won=held is not None and write.is_in(held.history), held=held)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from casreg.backends.memory import MemoryBackend
-from casreg.exceptions import CorruptError
+from casreg.exceptions import CorruptError, InvalidMetadataError, UnsupportedFormatError
 from casreg.refs.document import OlderSegment, Ref
 from casreg.refs.entries import Record, Tombstone
 from casreg.refs.history import History
@@ -63,6 +63,21 @@ def test_an_empty_segment_is_read() -> None:
     """It has no records, and nothing is found in it."""
     segment = Segment(HEADER, "it")
     assert (len(segment), list(segment.records()), segment.record(v("1.0.0"))) == (0, [], None)
+
+
+def test_a_segment_of_a_later_format_asks_for_an_upgrade() -> None:
+    """Whatever its lines are, it is not damage."""
+    with pytest.raises(UnsupportedFormatError, match=r"^the file "):
+        Segment(HEADER.replace(b"segment 1", b"segment 2") + b"?\n", "the file")
+
+
+def test_a_segment_that_cannot_be_written() -> None:
+    """Notes that are no JSON are named by their version; a short nonce, which may come twice, is seen at once."""
+    noted = Record(replace(entry_of("1.0.0"), notes={"a": float("nan")}))
+    with pytest.raises(InvalidMetadataError, match=r"^version 1\.0\.0\.live\.notes\.a is NaN"):
+        segment_bytes({v("1.0.0"): noted}, bytes(16))
+    with pytest.raises(AssertionError, match=r"^a nonce has 16 bytes$"):
+        segment_bytes({v("1.0.0"): Record()}, bytes(15))
 
 
 def test_a_record_alone_has_its_line() -> None:
