@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import string
+from enum import StrEnum
 
 import pytest
 from hypothesis import assume, given, strategies as st
@@ -314,3 +315,17 @@ def test_what_is_no_name_is_not_encoded(name: str) -> None:
     """Encoding checks, so that no key is ever made of a wrong name."""
     with pytest.raises(InvalidNameError):
         encode_name(name)
+
+
+class Model(StrEnum):
+    """Names of a program that are texts of a class of their own."""
+
+    MINE = "my:model"
+    FIRST = "my:model@1.0.0"
+
+
+def test_texts_of_other_classes_come_back_plain() -> None:
+    """What is stored or sent to another process is a plain `str`, whatever subclass was given."""
+    name, version = parse_key(Model.FIRST)
+    for plain in (check_name(Model.MINE), parse_key(Model.MINE)[0], name, version):
+        assert type(plain) is str

@@ -54,7 +54,7 @@ class Fence:
             return Reuse.NO
         # What was deleted since `seen` is named by a verdict of a later run. All of those are in `bad`, as long
         # as the run of `seen` is still among those that the head remembers; before that horizon, nobody can say.
-        return Reuse.YES if seen is not None and seen in self.known else Reuse.CHECK
+        return Reuse.YES if seen in self.known else Reuse.CHECK
 
 
 class FenceReader:
