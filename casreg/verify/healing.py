@@ -16,6 +16,7 @@ from casreg.digest import digest_of
 from casreg.display import first_of
 from casreg.exceptions import CasregError, CorruptError, InvalidArgumentError, StorageError
 from casreg.keys import manifest_key, parse_data_key
+from casreg.names import is_hidden
 from casreg.packs import key_of
 from casreg.progress import Progress
 from casreg.verify.heads import renew_head, renew_marker
@@ -244,7 +245,7 @@ class _Healer:
     def _lost_refs(self) -> list[str]:
         """Names that have no ref here, or one that says nothing, though versions are here that the source has of them."""
         here = set(names_in(self._target)) - self._seen.empty
-        absent = sorted(set(names_in(self._source)) - here)
+        absent = sorted(name for name in set(names_in(self._source)) - here if not is_hidden(name))
         unreached = (self._seen.listed or set()) - self._seen.manifests
         if not absent or not unreached:
             return []

@@ -96,6 +96,7 @@ def look_at_roots(seen: Survey, *, index: bool = True) -> None:
 
 def _report(seen: Survey, seconds: float) -> Report:
     needed = seen.needed
+    read = [pack for pack, one in seen.checked.items() if not (one.missing or one.unreadable)]
     return Report(
         location=seen.repository.backend.location,
         damages=seen.damage,
@@ -103,9 +104,9 @@ def _report(seen: Survey, seconds: float) -> Report:
         versions=seen.versions,
         manifests=len(seen.manifests),
         packs=len(needed),
-        packs_read=len(seen.checked),
+        packs_read=len(read),
         bytes=sum(pack.size for pack in needed),
-        bytes_read=sum(pack.size for pack in seen.checked),
+        bytes_read=sum(pack.size for pack in read),
         unreached=None if seen.listed is None else len(seen.listed - seen.manifests),
         seconds=seconds,
     )
