@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,15 +11,13 @@ from casreg.cli.asking import check_asked, confirm
 from casreg.cli.bars import watching
 from casreg.cli.options import Command, key_argument, yes_option
 from casreg.cli.output import counted, remark, show_json
-from casreg.display import first_of, size_text
+from casreg.display import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from casreg.cli.session import Session
     from casreg.gc import Collection, Pruned
-
-_NAMED: Final = 8
 
 
 @click.command(
@@ -134,8 +132,8 @@ def _show_collection(session: Session, found: Collection) -> None:
     said = f"{_what(found)} {word}" if any(found.files.values()) else "nothing is there to delete"
     remark(session, f"{said} in {found.location}")
     if found.versions:
-        end = "would be gone" if found.dry_run else "are gone"
-        remark(session, f"{first_of(found.versions, _NAMED)} {end} for good")
+        word = "could not" if found.dry_run else "cannot"
+        remark(session, f"{counted(len(found.versions), 'deleted version')} {word} be brought back any more")
 
 
 def _what(found: Collection) -> str:
