@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -226,6 +228,29 @@ def test_ctrl_c_in_a_load(tmp_path: Path, in_child: Callable[..., subprocess.Com
     done = in_child(INTERRUPTED, "load", "x", str(tmp_path / "here/out"))
     assert (done.returncode, done.stdout) == (exits.INTERRUPTED, "")
     assert list((tmp_path / "here").iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals end no process there")
+@pytest.mark.parametrize(("before", "code"), [("SIG_DFL", -signal.SIGINT), ("SIG_IGN", 0)])
+def test_ctrl_c_while_modules_are_loaded(
+    before: str, code: int, in_child: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    """Ends the process at once, without a word; whoever ignores it (`nohup`) goes on."""
+    done = in_child(
+        "import os, signal, sys\n"
+        f"was = signal.{before}\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler if was == signal.SIG_DFL else was)\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'click':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "from casreg.cli.start import main\n"
+        "main()\n",
+        "ls",
+        "-q",
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
 
 
 def test_a_place_in_memory_is_empty() -> None:

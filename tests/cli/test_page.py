@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from casreg.cli import start
 from cli.lab import ok
 
 if TYPE_CHECKING:
@@ -51,3 +54,10 @@ def test_help_is_the_manual_in_short() -> None:
         line.split()[0] for line in ok("--help").lines if line.startswith("  ") and not line.startswith("   ")
     }
     assert named <= listed
+
+
+def test_the_program_is_installed_as_casreg() -> None:
+    """What `pip install` makes of it starts the command line."""
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
+    module, _, function = scripts["casreg"].partition(":")
+    assert getattr(import_module(module), function) is start.main
