@@ -71,6 +71,25 @@ def test_what_moves_on_meanwhile_is_no_damage() -> None:
     assert at > 40
 
 
+def test_what_moved_on_is_looked_at_where_it_is_now() -> None:
+    """A version whose files have gone is dropped, and its name is looked at again: what is damaged there is found."""
+    place = place_of(little()[0])
+    seen = survey(Repository(place))
+    before = list(seen.needed)
+    Registry(place, mutable=True).save("big:array", array(21), version="1.0.0", on_conflict="overwrite")
+    Registry(place).delete("big:array", "1.0.1")
+    Registry(place).gc(min_age=0, undelete_window=0)
+    (new,) = {key_of(pack) for pack in survey(Repository(place)).needed} - {key_of(pack) for pack in before}
+    harm_key(place, new)
+    seen.check(before)
+    assert seen.settle() == ["big:array"]
+    assert seen.damage == ()
+    seen.look(["big:array"])
+    seen.check(seen.unchecked)
+    assert seen.settle() == []
+    assert [one.key for one in seen.damage] == [new]
+
+
 def test_damage_is_seen_also_where_others_replace_the_rest() -> None:
     """What is replaced is dropped from the report, and what is damaged is not."""
     for at in range(1, 60, 7):

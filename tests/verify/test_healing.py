@@ -10,8 +10,11 @@ import pytest
 
 from casreg import Registry
 from casreg.backends.memory import MemoryBackend
-from casreg.exceptions import InvalidArgumentError, ReadOnlyError
+from casreg.exceptions import CorruptError, InvalidArgumentError, ReadOnlyError
+from casreg.head import decode_names, parse_head
 from casreg.keys import HEAD
+from casreg.names import decode_name
+from casreg.refs.document import Ref
 from verify.lab import (
     COPIES,
     array,
@@ -187,10 +190,6 @@ def test_what_cannot_be_healed_stays(what: str) -> None:
 
 def strip(refs: dict[str, bytes]) -> dict[str, object]:
     """What refs say of versions, whatever stamps they have."""
-    from casreg.exceptions import CorruptError
-    from casreg.names import decode_name
-    from casreg.refs.document import Ref
-
     said: dict[str, object] = {}
     for key, data in refs.items():
         name = decode_name(key.removeprefix("refs/"))
@@ -306,8 +305,6 @@ def test_a_new_marker_has_a_new_id() -> None:
 
 def test_a_new_head_is_above_the_old_one_and_lets_nobody_build_on_what_was_listed() -> None:
     """Its number does not fall, its nonce is new, and what any list names is bad."""
-    from casreg.head import decode_names, parse_head
-
     place = backup()
     before = parse_head(place.get(HEAD).data)
     listed = {
@@ -325,6 +322,17 @@ def test_a_new_head_is_above_the_old_one_and_lets_nobody_build_on_what_was_liste
     assert after.bad is not None
     assert listed
     assert listed <= set(decode_names(place.get(after.bad).data, after.bad))
+
+
+def test_a_list_that_is_lost_is_looked_up_in_the_copy() -> None:
+    """A collector may be deleting by it: nobody may build on what it names."""
+    place = backup()
+    spot = harm(place, "list of the head", "missing")
+    listed = decode_names(original()[0][spot.key], spot.key)
+    assert Registry(place).heal(Registry(backup())).clean
+    bad = parse_head(place.get(HEAD).data).bad
+    assert bad is not None
+    assert set(listed) <= set(decode_names(place.get(bad).data, bad))
 
 
 def test_a_registry_does_not_heal_itself() -> None:

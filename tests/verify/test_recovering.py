@@ -17,13 +17,15 @@ from casreg.exceptions import (
 )
 from casreg.gc import mark_bad
 from casreg.head import parse_head
-from casreg.keys import HEAD
+from casreg.keys import HEAD, MARKER
+from casreg.marker import parse_marker
 from casreg.refs.pace import Pace
 from casreg.refs.restoring import restore
 from casreg.refs.spill import INLINE_LIMIT
 from casreg.repository import Repository
 from casreg.testing import Fault, FaultBackend, FaultKind
-from verify.lab import COPIES, backup, contents, harm, harm_key, little, overwrite, place_of
+from casreg.verify.heads import renew_head, renew_marker
+from verify.lab import COPIES, backup, contents, harm, harm_key, little, original, overwrite, place_of
 
 if TYPE_CHECKING:
     from casreg.refs import Attempt, History
@@ -44,7 +46,7 @@ def ref_of(place: MemoryBackend, name: str) -> Ref:
 def test_tags_name_the_manifest_that_is_there_now(copy: str, what: str, name: str) -> None:
     """A tag stands beside the manifest of its version; and the stamp is that of the head, as of any commit."""
     place = backup()
-    harm(place, what, "missing")
+    harm(place, what, "garbage")
     Registry(place).heal(Registry(COPIES[copy]()))
     ref = ref_of(place, name)
     assert {version: entry.manifest for version, entry in live(place, name).items()} == dict(
@@ -153,6 +155,7 @@ def test_a_lost_answer_of_a_restoration(kind: FaultKind) -> None:
     weak = FaultBackend(place, [Fault(1, kind, frozenset({"swap"}))])
     assert restore(weak, Repository(weak).refs, "small:value", make) is True
     assert ref_of(place, "small:value").records == {}
+    assert ref_of(place, "small:value").stamp == parse_head(place.get(HEAD).data).id
 
 
 def test_a_restoration_that_never_lands() -> None:
@@ -178,6 +181,39 @@ def test_a_restoration_whose_answers_are_all_lost(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(CommitUnknownError) as caught:
         restore(away, Repository(away).refs, "small:value", make)
     assert len(caught.value.write) == 32
+
+
+def test_a_whole_head_and_marker_stay() -> None:
+    """Somebody may have renewed them meanwhile: theirs count."""
+    place = backup()
+    before = place.get(HEAD).data, place.get(MARKER).data
+    renew_head(place, backup(), [])
+    renew_marker(place)
+    assert (place.get(HEAD).data, place.get(MARKER).data) == before
+
+
+def test_two_renew_a_head_at_once() -> None:
+    """One of them is the head, and the other one's stays what nobody names."""
+
+    class Quick(MemoryBackend):
+        done = False
+
+        def swap(self, key: str, data: object, expected: object) -> object:  # type: ignore[override]
+            if not self.done:
+                self.done = True
+                renew_head(self, MemoryBackend(), [])
+                renew_marker(self)
+            return super().swap(key, data, expected)  # type: ignore[arg-type]
+
+    for renew in (lambda place: renew_head(place, MemoryBackend(), []), renew_marker):
+        place = Quick()
+        for key, data in original()[0].items():
+            place.create(key, data)
+        harm_key(place, HEAD)
+        harm_key(place, MARKER)
+        renew(place)
+        assert parse_head(place.get(HEAD).data).state == "idle"
+        assert parse_marker(place.get(MARKER).data).is_probed(place.location)
 
 
 def test_what_is_marked_is_not_named_by_a_ref_that_comes_back() -> None:
