@@ -13,6 +13,7 @@ from casreg.canonical import MAX_INTEGER, seal
 from casreg.exceptions import CorruptError, InvalidMetadataError, UnsupportedFormatError
 from casreg.refs.document import Ref, has_inline_version
 from casreg.refs.entries import Record, Tombstone, tombstone_from_json, tombstone_to_json
+from casreg.refs.fields import digest_field, id_value, time_field
 from refs.lab import LATER, NAME, WRITE, entry_of, v
 from refs.test_document import body_of, rich_ref
 
@@ -153,3 +154,57 @@ def test_a_ref_that_cannot_be_written_is_named() -> None:
         replace(Ref.empty(NAME, WRITE), records={v("1.0.0"): noted}).to_bytes()
     with pytest.raises(UnsupportedFormatError, match=f"^the ref of {NAME} "):
         replace(Ref.empty(NAME, WRITE), requires=("flux",)).check_writable()
+
+
+TIMES = [
+    *(f"{digit * 4}-06-15T12:30:30Z" for digit in "0123456789"),
+    *(f"2026-{month:02}-15T12:30:30Z" for month in range(1, 13)),
+    *(f"2026-06-{day:02}T12:30:30Z" for day in range(1, 32)),
+    *(f"2026-06-15T{hour:02}:30:30Z" for hour in range(24)),
+    *(f"2026-06-15T12:{minute:02}:30Z" for minute in range(60)),
+    *(f"2026-06-15T12:30:{second:02}Z" for second in range(61)),
+    *(f"2026-06-15T12:30:30.{'0192837465'[:digits]}Z" for digits in range(1, 10)),
+    *(f"2026-06-15T12:30:30.{digit}Z" for digit in range(10)),
+]
+
+
+def test_every_time_is_one() -> None:
+    """Each month, day, hour, minute and second, the leap second too, and up to nine digits behind it."""
+    assert [time for time in TIMES if time_field({"t": time}, "t", "it") != time] == []
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        *("026-06-15T12:30:30Z", "12026-06-15T12:30:30Z", "2026-6-15T12:30:30Z", "2026-06-5T12:30:30Z"),
+        *("2026-00-15T12:30:30Z", "2026-13-15T12:30:30Z", "2026-20-15T12:30:30Z", "2026-010-15T12:30:30Z"),
+        *("2026-06-00T12:30:30Z", "2026-06-32T12:30:30Z", "2026-06-40T12:30:30Z", "2026-06-010T12:30:30Z"),
+        *("2026-06-15T24:30:30Z", "2026-06-15T30:30:30Z", "2026-06-15T1:30:30Z", "2026-06-15T012:30:30Z"),
+        *("2026-06-15T12:60:30Z", "2026-06-15T12:3:30Z", "2026-06-15T12:030:30Z", "2026-06-15T12:30:61Z"),
+        *("2026-06-15T12:30:70Z", "2026-06-15T12:30:3Z", "2026-06-15T12:30:030Z", "2026-06-15T12:30:30"),
+        *("2026-06-15T12:30:30.Z", "2026-06-15T12:30:30.0123456789Z", "2026-06-15T12:30:30z"),
+        *(
+            "2026-06-15T12:30:30.5",
+            "2026-06-15T12:30:30,5Z",
+            "2026-06-15 12:30:30Z",
+            "2026-06-15T12:30:30Z\n",
+        ),
+        *("2026-06-15T12:30:30x5Z", "2026-06-15T12:30:30+00:00", "2026-06-15T12:30Z", "2026-06-15", ""),
+    ],
+)
+def test_what_is_no_time(time: str) -> None:
+    """A part out of its bounds, too short or too long, another zone, or another mark between the parts."""
+    with pytest.raises(CorruptError, match=r"^it is damaged: 't' is not a time in RFC 3339 and UTC: "):
+        time_field({"t": time}, "t", "it")
+
+
+def test_ids_and_digests_have_any_hexadecimal_characters() -> None:
+    """Each of the sixteen, as many times as it takes; and one more or less is none."""
+    for digit in "0123456789abcdef":
+        assert id_value(digit * 32, "write", "it") == digit * 32
+        assert digest_field({"d": digit * 64}, "d", "it") == bytes.fromhex(digit * 64)
+    for text in ("0" * 31, "0" * 33, "g" * 32, "A" * 32, "0" * 32 + "\n"):
+        with pytest.raises(CorruptError, match="'write' is not an id of 32 hexadecimal characters"):
+            id_value(text, "write", "it")
+        with pytest.raises(CorruptError, match="'d' is not a digest"):
+            digest_field({"d": "0" * 32 + text}, "d", "it")
