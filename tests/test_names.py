@@ -217,6 +217,32 @@ def test_a_hidden_name_has_only_lower_case_letters_digits_and_dashes(kind: str, 
         hidden_name(kind, ident)
 
 
+@pytest.mark.parametrize("character", [*string.ascii_letters, *string.digits])
+def test_a_name_holds_each_letter_and_digit_anywhere(character: str) -> None:
+    """First, in the middle and last, also of a hidden name, where it is small; and its key gives it back."""
+    names = [character, f"{character}x", f"x{character}x", f"x{character}", f"x:{character}_"]
+    if not character.isupper():
+        names += [f"~x{character}", f"~x{character}x", f"~x-{character}"]
+    if character.islower():
+        names += [f"~{character}", f"~{character}-1"]
+    for name in names:
+        assert decode_name(encode_name(name)) == name
+
+
+@pytest.mark.parametrize(
+    "device",
+    ["con", "prn", "aux", "nul", *(f"{word}{number}" for word in ("com", "lpt") for number in range(10))],
+)
+def test_no_key_is_called_as_a_device(device: str) -> None:
+    """Windows keeps each of these words, alone and before the first dot; what only begins so is free."""
+    for name in (device, f"{device}.x", f"{device}.x.y"):
+        assert encode_name(name) == f"!!{name}"
+        assert decode_name(f"!!{name}") == name
+        assert decode_name(name) is None
+    for name in (f"{device}x", f"x{device}", f"{device}-1", device[:-1]):
+        assert encode_name(name) == name
+
+
 @pytest.mark.parametrize(
     ("name", "encoded"),
     [
