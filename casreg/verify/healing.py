@@ -136,24 +136,27 @@ class _Healer:
     def _heal_names(self, lost: Sequence[str]) -> None:
         """Refs first, then segments of histories: what they lead to is looked at then."""
         named = {*(_name(found) for found in self._damaged("ref", "history")), *lost}
-        for name in [*(_name(found) for found in self._damaged("ref")), *lost]:
+        for name in (_name(found) for found in self._damaged("ref")):
             self._recover(name, Recovery.ref)
+        self._brought = [name for name in lost if self._recover(name, Recovery.ref)]
         for name in sorted({_name(found) for found in self._damaged("history")}):
             self._recover(name, Recovery.history)
-        self._brought = [name for name in lost if name not in self._reasons]
         if named:
             self._look(named)
             self._seen.check(self._seen.unchecked, self._progress)
             self._look(self._seen.settle())
             self._supply.learn(self._seen.checked)
 
-    def _recover(self, name: str, step: Callable[[Recovery], None]) -> None:
+    def _recover(self, name: str, step: Callable[[Recovery], None]) -> bool:
+        """Whether a ref was put there."""
         try:
             recovery = Recovery(self._supply, name)
             step(recovery)
-            self._stored += recovery.stored
         except (LostError, CorruptError) as err:
             self._reasons[name] = str(err)
+            return False
+        self._stored += recovery.stored
+        return recovery.restored
 
     def _heal_versions(self) -> None:
         """Until no version needs anything that is damaged; also of those that were committed meanwhile."""

@@ -45,6 +45,7 @@ class Recovery:
         self._lost: set[Digest] = set()
         self._sightings = Sightings(self._target.backend, {})
         self.stored = 0
+        self.restored = False
 
     # The whole ref
 
@@ -69,7 +70,8 @@ class Recovery:
         def change(attempt: Attempt) -> History:
             return self._as_source(attempt, records)
 
-        if restore(backend, refs, self._name, change):
+        self.restored = restore(backend, refs, self._name, change)
+        if self.restored:
             refs.commit(self._name, lambda attempt: attempt.history)  # moves what is too much to a segment
             return
 
@@ -77,7 +79,7 @@ class Recovery:
             ref = attempt.history.ref
             return None if ref.records or ref.older else change(attempt)
 
-        refs.commit(self._name, fill)
+        self.restored = refs.commit(self._name, fill).write is not None
 
     def _as_source(self, attempt: Attempt, records: Mapping[Version, Record]) -> History:
         said = self._source.ref

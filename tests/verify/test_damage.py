@@ -87,6 +87,27 @@ def test_all_names_of_one_pack_are_touched() -> None:
     assert "1 of its " in damage.problem
 
 
+@pytest.mark.parametrize(
+    ("what", "how", "said"),
+    [
+        ("header of a pack", "garbage", "it does not begin as a pack does"),
+        ("frame", "garbage", "1 of its 3 chunks are damaged: "),
+        ("header of a frame", "garbage", "1 of its 3 chunks are damaged: "),
+        ("table of a pack", "garbage", "its table is damaged"),
+        ("trailer of a pack", "garbage", "it does not end as a pack does"),
+        ("pack", "truncated", "it is cut off before its "),
+        ("pack", "longer", "it is longer than its "),
+        ("pack", "missing", " is missing"),
+    ],
+)
+def test_what_is_wrong_with_a_pack_is_said(what: str, how: str, said: str) -> None:
+    """Which part it is, of how many, and by what it is known."""
+    place = backup()
+    harm(place, what, how)
+    (damage,) = Registry(place).verify(data=True).damages
+    assert said in damage.problem
+
+
 def test_a_report_is_plain() -> None:
     """As JSON wants it."""
     place = backup()

@@ -183,6 +183,30 @@ def test_a_restoration_whose_answers_are_all_lost(monkeypatch: pytest.MonkeyPatc
     assert len(caught.value.write) == 32
 
 
+def test_what_somebody_saved_meanwhile_stays() -> None:
+    """A ref that vanished, and under whose name somebody began anew, is theirs."""
+
+    class Quick(MemoryBackend):
+        armed = False
+
+        def create(self, key: str, data: object, **options: object) -> object:  # type: ignore[override]
+            if self.armed and key == "refs/small_value":
+                self.armed = False
+                Registry(self).save("small:value", "mine")
+            return super().create(key, data, **options)  # type: ignore[arg-type]
+
+    place = Quick()
+    for key, data in little()[0].items():
+        place.create(key, data)
+    overwrite(place, "refs/small_value", None)
+    place.armed = True
+    healing = Registry(place).heal(Registry(place_of(little()[0])))
+    assert not place.armed
+    assert healing.brought_back == ()
+    assert Registry(place).load("small:value") == "mine"
+    assert Registry(place).list_versions("small:value") == ["1.0.0"]
+
+
 def test_a_whole_head_and_marker_stay() -> None:
     """Somebody may have renewed them meanwhile: theirs count."""
     place = backup()
