@@ -124,7 +124,7 @@ def _carried_out(
     made: list[int] = []
     mine: dict[RunId, list[Name]] = {}
     seen = known_ids(planned.head)
-    for _ in range(_ROUNDS + len(todo) // terms.most):
+    for _ in range(_ROUNDS + 2 * (len(todo) // terms.most)):
         held = runs.head()
         _take(todo, runs.deleted_in(held.head, but=seen))
         seen = known_ids(held.head)

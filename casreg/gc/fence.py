@@ -52,8 +52,8 @@ def fence(
         run: The id of the head, which says condemned.
         candidates: What is condemned.
         reader: Reads what refs reach.
-        known: Names of refs that were seen before. Refs are never deleted, so these are fenced whether or not the
-            listing has them: a file system may leave out an entry that is being replaced.
+        known: Names of refs that were seen before. Refs are never deleted, so that these are fenced whether or not
+            the listing has them; a backend's listing has all, and this is for one that has a fault.
         threads: So many refs at once.
         report: Is told.
 
@@ -65,18 +65,13 @@ def fence(
         StorageError: The storage refused or failed.
     """
     left = set(candidates)
-    fixed = frozenset(left)
-    done: set[str] = set()
-    todo = sorted(ref_names(repository) | set(known))
-    while todo:
-        total = len(done) + len(todo)
-        report.tell("fence", len(done), total)
-        for name, reached in at_once(todo, partial(_fenced, repository, run, fixed, reader), threads):
-            left -= reached
-            done.add(name)
-            report.tell("fence", len(done), total, name)
-        # Whoever made a ref after the run was condemned knows of it. This is for refs that the listing left out.
-        todo = sorted(ref_names(repository) - done)
+    # Listed after the head was read as condemned: whoever makes a ref after that knows of the run.
+    names = sorted(ref_names(repository) | set(known))
+    work = partial(_fenced, repository, run, frozenset(left), reader)
+    report.tell("fence", 0, len(names))
+    for number, (name, reached) in enumerate(at_once(names, work, threads), 1):
+        left -= reached
+        report.tell("fence", number, len(names), name)
     return left
 
 
