@@ -447,6 +447,20 @@ def test_a_removal_does_not_touch_segments() -> None:
         refs.remove(NAME, lambda removal: replace(removal.history, ref=replace(history.ref, records=made_up)))
 
 
+def test_to_see_that_a_removal_adds_nothing_reads_no_segment() -> None:
+    """Neither for what it leaves as it was, nor for what it changes and leaves no tombstone of."""
+    below = {ONE: Record(None, (tombstone("a"),)), TWO: Record(None, (tombstone("b"),))}
+    inline = {
+        ONE: Record(entry_of("one"), (), partial=True),
+        TWO: Record(None, (tombstone("c"),), partial=True),
+    }
+    place, history = layers(below, inline)
+    place.inner.create(ref_key(NAME), history.ref.to_bytes())
+    refs = Refs(place, pace=FakeTime().pace())
+    refs.remove(NAME, lambda removal: removal.history.with_notes(ONE, {"good": True}))
+    assert place.calls == [f"get {ref_key(NAME)}", f"swap {ref_key(NAME)}"]
+
+
 def test_what_was_overwritten_can_be_deleted() -> None:
     """The tombstones that a version has already are no files that a removal adds."""
     refs = Refs(MemoryBackend(), pace=FakeTime().pace())
