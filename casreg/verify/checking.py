@@ -45,6 +45,11 @@ class Checked:
     broken: tuple[tuple[int, int], ...] = ()
     intact: Mapping[Digest, Located] = field(default_factory=dict)
 
+    @property
+    def is_damaged(self) -> bool:
+        """Whether it is missing, or was read twice and is wrong."""
+        return bool(self.problem) and not self.unreadable
+
     def touches(self, placement: Placement) -> bool:
         """Whether a version that is placed so needs bytes that are lost."""
         if self.pack not in placement.packs:

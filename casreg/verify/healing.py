@@ -264,7 +264,7 @@ class _Healer:
 
     def _is_bad(self, pack: PackRef) -> bool:
         checked = self._seen.checked.get(pack)
-        return checked is not None and bool(checked.problem) and not checked.unreadable
+        return checked is not None and checked.is_damaged
 
     def _cases(self) -> list[Case]:
         """The versions that need something damaged, and were not found to be lost."""
@@ -289,12 +289,8 @@ class _Healer:
 
     def _bad(self) -> set[str]:
         """Files of data that are there, and have been read twice with wrong bytes."""
-        bad = {
-            key_of(pack)
-            for pack, checked in self._seen.checked.items()
-            if self._is_bad(pack) and not checked.missing
-        }
-        return bad | {found.key for found in self._damaged(*_DATA) if self._is_wrong(found.key)}
+        files = {found.key for found in self._damaged(*_DATA) if self._is_wrong(found.key)}
+        return files | self._supply.damaged
 
     def _is_wrong(self, key: str) -> bool:
         parsed = parse_data_key(key)

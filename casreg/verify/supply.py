@@ -51,6 +51,11 @@ class Supply:
         self.source = source
         self._packs = dict(packs)
 
+    @property
+    def damaged(self) -> set[str]:
+        """The keys of packs that are here and damaged, also of those that nobody is seen to need."""
+        return {key_of(pack) for pack, one in self._packs.items() if one.is_damaged and not one.missing}
+
     def learn(self, packs: Mapping[PackRef, Checked]) -> None:
         """More packs of the target were looked at."""
         self._packs.update(packs)

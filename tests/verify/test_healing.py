@@ -10,11 +10,14 @@ import pytest
 
 from casreg import Registry
 from casreg.backends.memory import MemoryBackend
-from casreg.exceptions import CorruptError, InvalidArgumentError, ReadOnlyError
+from casreg.exceptions import CommitConflictError, CorruptError, InvalidArgumentError, ReadOnlyError
+from casreg.gc import mark_bad
 from casreg.head import decode_names, parse_head
 from casreg.keys import HEAD
 from casreg.names import decode_name
 from casreg.refs.document import Ref
+from casreg.repository import Repository
+from casreg.verify import heal
 from verify.lab import (
     COPIES,
     array,
@@ -29,6 +32,7 @@ from verify.lab import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 SOME = ("missing", "flipped")
@@ -256,6 +260,18 @@ def test_a_ref_comes_back_as_the_copy_has_it() -> None:
     ], "only what was saved since is new"
 
 
+def test_what_a_ref_leads_to_is_looked_at_when_it_is_back() -> None:
+    """Nobody could see that its data is damaged, too, as long as nobody could read the ref."""
+    place = backup()
+    spot = harm(place, "frame", "flipped")
+    overwrite(place, "refs/other_array", b"garbage")
+    healing = Registry(place).heal(Registry(COPIES["synced"]()))
+    assert healing.clean
+    assert healing.marked == (spot.key,)
+    assert Registry(place).verify(data=True).damages == ()
+    assert contents(place) == original()[1]
+
+
 def test_versions_whose_files_are_nowhere_come_back_as_lost() -> None:
     """So their numbers stay theirs, and another copy can still heal them."""
     place, source = backup(), backup()
@@ -333,6 +349,38 @@ def test_a_list_that_is_lost_is_looked_up_in_the_copy() -> None:
     bad = parse_head(place.get(HEAD).data).bad
     assert bad is not None
     assert set(listed) <= set(decode_names(place.get(bad).data, bad))
+
+
+def test_a_mark_that_fails_is_tried_again() -> None:
+    """Versions are healed all the same, and in the end everything is marked."""
+    place = backup()
+    spot = harm(place, "frame", "flipped")
+    calls: list[int] = []
+
+    def flaky(repository: Repository, keys: Collection[str]) -> None:
+        calls.append(len(keys))
+        if len(calls) == 1:
+            raise CommitConflictError("on purpose: others kept winning")
+        mark_bad(repository, keys)
+
+    healing = heal(Repository(place), Repository(backup()), flaky)
+    assert healing.clean
+    assert healing.marked == (spot.key,)
+    assert calls == [1, 1]
+
+
+def test_a_mark_that_always_fails_keeps_back_nothing_else() -> None:
+    """What could be healed is; what is not marked is not said to be."""
+    place = backup()
+    harm(place, "frame", "flipped")
+
+    def refused(_repository: Repository, _keys: Collection[str]) -> None:
+        raise CommitConflictError("on purpose: others kept winning")
+
+    healing = heal(Repository(place), Repository(backup()), refused)
+    assert healing.clean
+    assert healing.marked == ()
+    assert contents(place) == original()[1]
 
 
 def test_a_registry_does_not_heal_itself() -> None:
