@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from casreg.registry import BatchItem, BatchResult, Registry
     from casreg.stats import NameStats, Stats
     from casreg.store import Mount, Store
+    from casreg.sync import Synced, Unsynced
     from casreg.verify import Damage, Healing, Report
 
     __version__: str
@@ -96,6 +97,8 @@ else:
         "Report": ("casreg.verify", "Report"),
         "Stats": ("casreg.stats", "Stats"),
         "Store": ("casreg.store", "Store"),
+        "Synced": ("casreg.sync", "Synced"),
+        "Unsynced": ("casreg.sync", "Unsynced"),
     }
 
     def __getattr__(name: str) -> object:
@@ -166,11 +169,13 @@ __all__ = [
     "StoreKeyFormatError",
     "StoreLocationNotFound",
     "StoreMountError",
+    "Synced",
     "UnknownClassError",
     "UnknownMaterializerError",
     "UnsafeStorageError",
     "UnsupportedFormatError",
     "UnsupportedSourceError",
+    "Unsynced",
     "UntrustedError",
     "VersionConflictError",
     "VersionProtectedError",

@@ -27,6 +27,8 @@ SECTIONS = {
         "stats.NameStats",
         "gc.collecting.Collection",
         "gc.pruning.Pruned",
+        "sync.report.Synced",
+        "sync.report.Unsynced",
     ],
     "Store": ["store.store.Store", "store.mounts.Mount"],
     "Cache": ["cache.cache.Cache"],

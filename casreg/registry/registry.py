@@ -52,6 +52,7 @@ from casreg.repository.finding import select
 from casreg.repository.opening import list_files, open_file
 from casreg.search import find
 from casreg.stats import stats
+from casreg.sync import Terms as SyncTerms, sync
 from casreg.verify import heal, verify
 from casreg.versions import Latest, check_tag
 
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from casreg.refs import History
     from casreg.repository.conflicts import OnConflict
     from casreg.stats import Stats
+    from casreg.sync import Synced
     from casreg.verify import Healing, Report
     from casreg.versions import Bump, Selector
 
@@ -877,6 +879,71 @@ class Registry(MutableMapping[str, Any]):
         held = qualified(bundle.import_(path, self._repository, wanted, terms=terms, progress=progress))
         log.debug("imported %d versions from %s to %s", len(held), os.fsdecode(path), self._backend.location)
         return held
+
+    def sync(
+        self,
+        source: Registry | str | os.PathLike[str],
+        names: str | Iterable[str] | None = None,
+        *,
+        dry_run: bool = False,
+        overwrite: bool = False,
+        delete: bool = False,
+        progress: ProgressCallback | None = None,
+    ) -> Synced:
+        """Bring this registry up to date with another: whatever that has and this has not is copied here.
+
+        Versions come with their numbers, digests, metadata, times, notes, tags and protection; only chunks that are
+        missing are moved. What disagrees is reported, and stays: a version with other content, a number that was given
+        away here. All else is copied all the same. A version that was deleted here and lives there comes back.
+
+        Tags, notes and protection of what is here already: what only the source has changed since the last sync
+        follows it, what only this side has changed stays, and what both have changed is reported and stays. What is
+        known of the last sync is in the cache folder; without it what is missing is added, and what differs is
+        reported.
+
+        Safe beside savers, readers and collectors of both. Who is stopped leaves whole versions; another sync goes on.
+
+        Args:
+            source: The other registry, or its place, or a bundle. It is only read.
+            names: A name, or several; by default all.
+            dry_run: Change nothing; the result says what would be copied, changed and deleted.
+            overwrite: What disagrees becomes what the source says, except what is protected here.
+            delete: Delete here what does not live at the source. What is protected stays, and is reported.
+            progress: Is told: in the phase `survey` about names, in `copy` about the bytes of all versions. Of the
+                latter by several threads, one at a time.
+
+        Returns:
+            What was done, `result.conflicts`, and `result.clean`: whether there were none.
+
+        Raises:
+            InvalidArgumentError: What was given is wrong; both are one place; or this registry keeps one version of
+                each name only.
+            InvalidNameError: What was given is no name.
+            ObjectNotFoundError: The source has no such name, or is no registry. Nothing was changed.
+            UnsafeStorageError: The place is not fit to be written to.
+            ReadOnlyError: It is a bundle, which can only be read.
+            CommitConflictError, CommitUnknownError: Others kept winning; an answer was lost. Sync again.
+            CorruptError, UnsupportedFormatError: This place's marker or head is damaged, or was written by a newer
+                casreg. What is damaged of single versions is in the result.
+            StorageError: One of the two refused or failed. What was copied stays. Sync again.
+        """
+        if not self._version_objects:
+            raise InvalidArgumentError(
+                "a registry that keeps one version of each name cannot hold all versions of another: open it without "
+                "version_objects=False, or use `download`"
+            )
+        other = source if isinstance(source, Registry) else Registry(source, cache=False)
+        given = [names] if isinstance(names, str) else names
+        done = sync(
+            other._repository,  # noqa: SLF001 - one of our own
+            self._repository,
+            None if given is None else [self._keys.plain(name) for name in listed(given, "names")],
+            SyncTerms(flag(overwrite, "overwrite"), flag(delete, "delete")),
+            dry_run=flag(dry_run, "dry_run"),
+            progress=self._told(progress),
+        )
+        log.debug("synced %s from %s: %d copied", self._backend.location, done.source, len(done.copied))
+        return done
 
     def _copy(
         self,

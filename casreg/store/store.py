@@ -15,6 +15,7 @@ from casreg.exceptions import (
     StoreLocationNotFound,
 )
 from casreg.registry import Registry
+from casreg.registry.arguments import flag
 from casreg.registry.mapping import pairs
 from casreg.store import batches, moving
 from casreg.store.config import read_configuration
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from casreg.registry.batch import BatchResult
     from casreg.repository.conflicts import OnConflict
     from casreg.store.mounts import Mount, Place
+    from casreg.sync import Synced
     from casreg.versions import Bump
 
 
@@ -558,6 +560,46 @@ class Store(MutableMapping[str, Any]):
             CasregError: What `Registry.import_` raises.
         """
         return self.get_mount(location).writable("import_").import_(path, names, progress=progress)
+
+    def sync(
+        self,
+        source: str,
+        target: str,
+        names: str | Iterable[str] | None = None,
+        *,
+        dry_run: bool = False,
+        overwrite: bool = False,
+        delete: bool = False,
+        progress: ProgressCallback | None = None,
+    ) -> Synced:
+        """Bring one mount up to date with another, as `Registry.sync`.
+
+        Args:
+            source: The location of the mount that is only read.
+            target: The location of the other.
+            names: Names there, without the location; by default all.
+            dry_run: Change nothing.
+            overwrite: What disagrees becomes what the source says.
+            delete: Delete at the target what does not live at the source.
+            progress: Told about it.
+
+        Returns:
+            What was done, and what disagrees.
+
+        Raises:
+            StoreLocationNotFound, ReadOnlyError: No mount has the location; the target is read-only.
+            CasregError: What `Registry.sync` raises.
+        """
+        mount = self.get_mount(target)
+        registry = mount.registry if flag(dry_run, "dry_run") else mount.writable("sync")
+        return registry.sync(
+            self.get_registry(source),
+            names,
+            dry_run=dry_run,
+            overwrite=overwrite,
+            delete=delete,
+            progress=progress,
+        )
 
     # ------------------------------------------------------------------------------------------ questions
 

@@ -1,0 +1,181 @@
+"""One name at both places: what is missing, what disagrees, what is too much. Pure: reads no place, changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from casreg.exceptions import VersionConflictError, VersionProtectedError
+from casreg.repository.committing import Terms as CommitTerms, in_the_way
+from casreg.sync.labels import Label, Merge, labels_of, merge, next_base
+from casreg.sync.report import Unsynced
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from casreg.digest import Digest
+    from casreg.refs import Entry, History
+    from casreg.sync.report import Kind
+    from casreg.sync.terms import Terms
+    from casreg.versions import Version
+
+_REASONS: Final[dict[Kind, str]] = {
+    "content": "it exists there with other content",
+    "number": "it was deleted there, and its number is not given to other content",
+    "protected": "what is there under its number is protected",
+    "tag": "both sides moved the tag, or it is not known which one did",
+    "note": "both sides changed the note, or it is not known which one did",
+    "protection": "both sides changed the protection",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the source says of a name at one moment.
+
+    Attributes:
+        rev: The number of the ref's state.
+        live: Its versions, ascending.
+        tags: Its tags.
+        token: The ref's state at its place; None if it is not known.
+    """
+
+    rev: int
+    live: Mapping[Version, Entry]
+    tags: Mapping[str, Version]
+    token: str | None = None
+
+
+NOTHING: Final = State(0, {}, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What is known of the last time that a name was brought up to date.
+
+    Attributes:
+        rev: The number of the source's state then.
+        labels: What the source said then, of what was equal.
+    """
+
+    rev: int
+    labels: Mapping[Label, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What there is to do for one name.
+
+    Attributes:
+        copies: Versions to be copied, with their bytes.
+        labels: What to do with labels, after that.
+        deletions: Versions to be deleted.
+        kept: Versions that would be, were they not protected.
+        conflicts: What stays as it is.
+        exact: Whether the target has nothing of its own.
+        known: What was known of the labels, without what went with a version that is to be copied once more.
+        base: What to remember after this comparison.
+    """
+
+    copies: Mapping[Version, int]
+    labels: Merge
+    deletions: tuple[Version, ...]
+    kept: tuple[Version, ...]
+    conflicts: tuple[Unsynced, ...]
+    exact: bool
+    known: Base | None = field(repr=False)
+    base: Base = field(repr=False)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether something is to be written."""
+        return bool(self.copies or self.labels.sets or self.labels.removes or self.deletions)
+
+
+def state_of(history: History | None, token: str | None = None) -> State:
+    """What a history says. Reads its segments."""
+    if history is None:
+        return NOTHING
+    tags = {tag: version for tag, (version, _) in history.ref.tags.items()}
+    return State(history.ref.rev, dict(history.live()), tags, token)
+
+
+def compare(name: str, source: State, target: History | None, terms: Terms, base: Base | None) -> Verdict:
+    """What makes the target's history that of the source, as far as `terms` say. Reads the target's segments."""
+    if base is not None and base.rev > source.rev:
+        base = None  # an older copy has taken the source's place: what it says is no news
+    live = dict(target.live()) if target else {}
+    copies: dict[Version, Entry] = {}
+    conflicts: list[Unsynced] = []
+    for version, entry in source.live.items():
+        there = live.get(version)
+        if there is not None and there.content == entry.content:
+            continue
+        kind = None if target is None else _obstacle(target, version, entry, terms)
+        if kind is None:
+            copies[version] = entry
+        else:
+            conflicts.append(Unsynced(name, kind, f"{name}@{version}", _REASONS[kind]))
+    own = [version for version in live if version not in source.live]
+    kept = tuple(version for version in own if live[version].protected)
+    deletions = tuple(version for version in own if version not in kept) if terms.delete else ()
+
+    after = {**live, **copies}
+    equal = {v: e for v, e in source.live.items() if v in after and after[v].content == e.content}
+    mine = labels_of(equal, _meant(source.tags, source.live))
+    tags = {tag: version for tag, (version, _) in target.ref.tags.items()} if target else {}
+    theirs = labels_of({version: after[version] for version in equal}, _meant(tags, after))
+    base = _without_lost_tags(base, source, copies, tags)
+    merged = merge(mine, theirs, base.labels if base else None, overwrite=terms.overwrite)
+    merged = _possible(merged, source, equal)
+    conflicts += [
+        Unsynced(name, label.kind, label.about(name), _REASONS[label.kind]) for label in merged.conflicts
+    ]
+    remembered = Base(source.rev, next_base(mine, theirs, base.labels if base else None))
+    exact = not own and not merged.others
+    sizes = {version: entry.size for version, entry in copies.items()}
+    return Verdict(
+        sizes, merged, deletions, kept if terms.delete else (), tuple(conflicts), exact, base, remembered
+    )
+
+
+def _obstacle(target: History, version: Version, entry: Entry, terms: Terms) -> Kind | None:
+    """Why a version must not be copied."""
+    try:
+        in_the_way(target, version, entry.content, as_committed(target.name, version, terms))
+    except VersionConflictError:
+        return "number" if target.entry(version) is None else "content"
+    except VersionProtectedError:
+        return "protected"
+    return None
+
+
+def as_committed(name: str, version: Version, terms: Terms) -> CommitTerms:
+    """How a version of the source is committed at the target."""
+    return CommitTerms(name, version, on_conflict="overwrite" if terms.overwrite else "error")
+
+
+def _meant(tags: Mapping[str, Version], live: Mapping[Version, Entry]) -> dict[str, tuple[Version, Digest]]:
+    """The tags on versions that live, with their content: equal numbers may mean something else."""
+    return {tag: (version, live[version].content) for tag, version in tags.items() if version in live}
+
+
+def _without_lost_tags(
+    base: Base | None, source: State, copies: Mapping[Version, Entry], tags: Mapping[str, Version]
+) -> Base | None:
+    """The base without the tags that the target lost when versions were deleted which now come back with them."""
+    if base is None:
+        return None
+    lost = {
+        Label("tag", "", tag) for tag, version in source.tags.items() if version in copies and tag not in tags
+    }
+    return Base(base.rev, {label: value for label, value in base.labels.items() if label not in lost})
+
+
+def _possible(merged: Merge, source: State, equal: Mapping[Version, Entry]) -> Merge:
+    """Without the tags on versions that the target has not: they are conflicts, as these versions are."""
+    lost = tuple(
+        label for label in merged.sets if label.kind == "tag" and source.tags[label.key] not in equal
+    )
+    sets = tuple(label for label in merged.sets if label not in lost)
+    return merged._replace(sets=sets, conflicts=(*merged.conflicts, *lost))

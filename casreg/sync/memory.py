@@ -1,0 +1,139 @@
+"""What this machine remembers of the last sync of two places, so that what has not changed is not read again.
+
+One file for each pair in the cache folder, written as a whole. It may be lost at any time: then all names are compared
+once more, and labels that differ are conflicts, since nobody knows which side has changed them. It is believed only as
+far as both refs are in the very states that were compared then: by the tokens that the storages list, which by the
+contract of backends name one written state. The file is that of two locations and, where the marker costs no request
+over a network, of two repositories, since another one may have taken the place of a folder.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from casreg import settings
+from casreg.backends.base import traits_of
+from casreg.digest import digest_of
+from casreg.exceptions import NotFound
+from casreg.keys import MARKER
+from casreg.marker import parse_marker
+from casreg.sync.comparing import Base
+from casreg.sync.labels import Label
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from casreg.backends.base import Backend
+
+_FORMAT: Final = 1
+
+log = logging.getLogger("casreg.sync")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is known of one name.
+
+    Attributes:
+        source: The token of its ref at the source, if nothing was left to do; else None.
+        target: That at the target.
+        exact: Whether the target had nothing of its own.
+        base: What the labels were.
+    """
+
+    source: str | None
+    target: str | None
+    exact: bool
+    base: Base
+
+
+def is_far(backend: Backend) -> bool:
+    """Whether each request to a place is one over a network."""
+    return traits_of(backend).parallel_requests > 0
+
+
+def identity(backend: Backend) -> str | None:
+    """Which repository is at a place: its id, or "" for one that is far away. None if there is none.
+
+    Raises:
+        CorruptError: The marker is damaged.
+        StorageError: It cannot be read.
+    """
+    if is_far(backend):
+        return ""
+    try:
+        data = backend.get(MARKER).data
+    except NotFound:
+        return None
+    return parse_marker(data, f"{MARKER} in {backend.location}").id
+
+
+def place(source: Backend, target: Backend) -> Path | None:
+    """Where the memory of two places is; None if one of them has no repository yet.
+
+    Raises:
+        InvalidArgumentError: The cache folder cannot be understood.
+        CorruptError, StorageError: As `identity`.
+    """
+    ids = [identity(source), identity(target)]
+    if ids[0] is None or ids[1] is None:
+        return None
+    text = "\0".join((source.location, ids[0], target.location, ids[1]))
+    return settings.cache_dir() / "sync" / digest_of(text.encode("utf-8", "surrogateescape")).hex()
+
+
+def recall(file: Path | None) -> dict[str, Record]:
+    """What is remembered, by name; nothing if there is nothing, or if it is damaged."""
+    if file is None:
+        return {}
+    try:
+        sums, _, body = file.read_bytes().partition(b"\n")
+        if sums.decode("ascii", "replace") != digest_of(body).hex():
+            raise ValueError("its checksum does not match")
+        document = orjson.loads(body)
+        if document["format"] != _FORMAT:
+            raise ValueError("it has another format")
+        return {name: _record(row) for name, row in document["names"].items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, IndexError, KeyError) as err:
+        log.debug("%s is not used: %s", file, err)
+        return {}
+
+
+def remember(file: Path | None, records: Mapping[str, Record]) -> None:
+    """Keep it. A cache folder that is full or cannot be written is no reason for a sync to fail."""
+    if file is None:
+        return
+    names = {name: _row(record) for name, record in records.items()}
+    body = orjson.dumps({"format": _FORMAT, "names": names})
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fd, temporary = tempfile.mkstemp(dir=file.parent)
+        try:
+            with os.fdopen(fd, "wb") as out:
+                out.write(digest_of(body).hex().encode() + b"\n" + body)
+            os.replace(temporary, file)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as err:
+        log.debug("%s cannot be written: %s", file, err)
+
+
+def _row(record: Record) -> list[Any]:
+    labels: Iterable[list[str]] = ([*label, value] for label, value in record.base.labels.items())
+    return [record.source, record.target, record.exact, record.base.rev, list(labels)]
+
+
+def _record(row: list[Any]) -> Record:
+    source, target, exact, rev, rows = row
+    labels = {Label(kind, version, key): value for kind, version, key, value in rows}
+    return Record(source, target, bool(exact), Base(rev, labels))
