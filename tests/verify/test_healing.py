@@ -169,6 +169,15 @@ def test_chunks_that_are_whole_are_not_stored_again() -> None:
     assert {key for key in files_of(place) if key.startswith("packs/")} == packs
 
 
+def test_what_two_versions_lack_is_brought_once() -> None:
+    """The second one is built on what was written for the first."""
+    place = backup()
+    size = len(original()[0][harm(place, "pack of two", "missing").key])
+    healing = Registry(place).heal(Registry(backup()))
+    assert healing.clean
+    assert size * 0.9 < healing.stored < size * 1.1
+
+
 @pytest.mark.parametrize("what", ["ref", "history", "manifest", "placement", "frame", "tree"])
 def test_what_cannot_be_healed_stays(what: str) -> None:
     """With a copy that lacks it, everything stays as it is; the reason is told, also by a dry run."""
