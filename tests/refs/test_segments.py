@@ -65,10 +65,18 @@ def test_an_empty_segment_is_read() -> None:
     assert (len(segment), list(segment.records()), segment.record(v("1.0.0"))) == (0, [], None)
 
 
-def test_a_segment_of_a_later_format_asks_for_an_upgrade() -> None:
+@pytest.mark.parametrize("number", [2, 9, 10, 908_172_635, 400_000_000, 999_999_999])
+def test_a_segment_of_a_later_format_asks_for_an_upgrade(number: int) -> None:
     """Whatever its lines are, it is not damage."""
     with pytest.raises(UnsupportedFormatError, match=r"^the file "):
-        Segment(HEADER.replace(b"segment 1", b"segment 2") + b"?\n", "the file")
+        Segment(HEADER.replace(b"segment 1", b"segment %d" % number) + b"?\n", "the file")
+
+
+@pytest.mark.parametrize("number", [b"", b"0", b"01", b"1000000000", b"a", b"-1", b"]"])
+def test_a_segment_of_no_format_is_damage(number: bytes) -> None:
+    """A number of a format has one to nine digits and no leading zero."""
+    with pytest.raises(CorruptError, match=r"^the file is damaged: it is not a segment of history"):
+        Segment(HEADER.replace(b"segment 1", b"segment " + number), "the file")
 
 
 def test_a_segment_that_cannot_be_written() -> None:
