@@ -129,6 +129,12 @@ def test_what_is_scattered_is_gathered() -> None:
     assert [(request.start, request.stop) for request in found] == [(32, 2_000_032)] * 2
 
 
+def test_small_neighbours_are_gathered_however_small_a_share_is() -> None:
+    """As in order: a request for each of them would take longer."""
+    runs = [Run(0, 32 + 1_000 * number, 900, number, 1) for number in range(100)]
+    assert len(list(gathered(_packs(1), runs, 0, 100, 1))) == 1
+
+
 def test_what_is_read_together_is_in_one_pack_and_hardly_apart() -> None:
     """A request has one pack, and little that nobody asked for."""
     assert _parts(_side_by_side([MIB] * 6, chunks=16, packs=2), MAX_REQUEST) == [3, 3]
