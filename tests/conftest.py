@@ -79,7 +79,7 @@ def places_of(
 
 @pytest.fixture(params=KINDS)
 def places(request: pytest.FixtureRequest, places_of: Callable[[str], Places]) -> Places:
-    """New places of each kind: in memory, in folders and, with `-m clouds`, in buckets of S3 and of Google."""
+    """New places of each kind: in memory, in folders, and in buckets of S3 and of Google."""
     return places_of(request.param)
 
 
