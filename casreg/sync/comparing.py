@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from casreg.exceptions import VersionConflictError, VersionProtectedError
@@ -55,10 +55,12 @@ class Base:
 
     Attributes:
         rev: The number of the source's state then.
+        there: That of the target's.
         labels: What the source said then, of what was equal.
     """
 
     rev: int
+    there: int
     labels: Mapping[Label, str]
 
 
@@ -102,8 +104,9 @@ def state_of(history: History | None, token: str | None = None) -> State:
 
 def compare(name: str, source: State, target: History | None, terms: Terms, base: Base | None) -> Verdict:
     """What makes the target's history that of the source, as far as `terms` say. Reads the target's segments."""
-    if base is not None and base.rev > source.rev:
-        base = None  # an older copy has taken the source's place: what it says is no news
+    rev = target.ref.rev if target else 0
+    if base is not None and (base.rev > source.rev or base.there > rev):
+        base = None  # an older copy has taken the place of one of them: what it says is no news
     live = dict(target.live()) if target else {}
     copies: dict[Version, Entry] = {}
     conflicts: list[Unsynced] = []
@@ -131,7 +134,7 @@ def compare(name: str, source: State, target: History | None, terms: Terms, base
     conflicts += [
         Unsynced(name, label.kind, label.about(name), _REASONS[label.kind]) for label in merged.conflicts
     ]
-    remembered = Base(source.rev, next_base(mine, theirs, base.labels if base else None))
+    remembered = Base(source.rev, rev, next_base(mine, theirs, base.labels if base else None))
     exact = not own and not merged.others
     sizes = {version: entry.size for version, entry in copies.items()}
     return Verdict(
@@ -169,7 +172,7 @@ def _without_lost_tags(
     lost = {
         Label("tag", "", tag) for tag, version in source.tags.items() if version in copies and tag not in tags
     }
-    return Base(base.rev, {label: value for label, value in base.labels.items() if label not in lost})
+    return replace(base, labels={label: value for label, value in base.labels.items() if label not in lost})
 
 
 def _possible(merged: Merge, source: State, equal: Mapping[Version, Entry]) -> Merge:

@@ -130,10 +130,10 @@ def remember(file: Path | None, records: Mapping[str, Record]) -> None:
 
 def _row(record: Record) -> list[Any]:
     labels: Iterable[list[str]] = ([*label, value] for label, value in record.base.labels.items())
-    return [record.source, record.target, record.exact, record.base.rev, list(labels)]
+    return [record.source, record.target, record.exact, record.base.rev, record.base.there, list(labels)]
 
 
 def _record(row: list[Any]) -> Record:
-    source, target, exact, rev, rows = row
+    source, target, exact, rev, there, rows = row
     labels = {Label(kind, version, key): value for kind, version, key, value in rows}
-    return Record(source, target, bool(exact), Base(rev, labels))
+    return Record(source, target, bool(exact), Base(rev, there, labels))

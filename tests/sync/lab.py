@@ -60,3 +60,10 @@ def seen(registry: Registry) -> dict[str, dict[str, Any]]:
 def files_of(backend: Backend) -> dict[str, bytes]:
     """Every key of a place, with its bytes."""
     return {info.key: backend.get(info.key).data for info in backend.list("")}
+
+
+def place_with(place: Backend, files: dict[str, bytes]) -> None:
+    """Let a place hold these files and no others, as a backup that was restored."""
+    place.delete([info.key for info in place.list("")])
+    for key, data in files.items():
+        place.create(key, data)
