@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from casreg.backends.memory import MemoryBackend
+from casreg.cache import Cache
 from casreg.canonical import seal, unseal
 from casreg.exceptions import (
     CorruptError,
@@ -29,6 +30,8 @@ from collector.lab import NOW, age, check, copy_of, gc, head_of, lists, loads, n
 from registry.lab import noise, snapshot
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from casreg.progress import Progress
 
 DATA = noise(300_000, 1)
@@ -98,7 +101,7 @@ def test_nothing_is_made_where_nothing_is() -> None:
 def test_what_is_young_stays(place: MemoryBackend) -> None:
     """Files younger than the minimum age are left alone, by the time that the storage gives them; older ones go."""
     terms = replace(NOW, min_age=DAY)
-    assert gc(place, terms).freed == 0
+    assert (plan(place, terms).versions, gc(place, terms).freed) == ((), 0)
     for key in stored(place):
         age(place, key, DAY - 60)
     assert gc(place, terms).freed == 0
@@ -106,6 +109,15 @@ def test_what_is_young_stays(place: MemoryBackend) -> None:
         age(place, key, 120)
     assert gc(place, terms).freed > 300_000
     assert loads(place) == {"thing@1.0.0": DATA}
+
+
+def test_a_version_ends_with_the_first_of_its_files(place: MemoryBackend) -> None:
+    """Its pack may be old enough to go although its manifest is not: it is named, since it cannot be undeleted then."""
+    for key in stored(place):
+        if key.startswith("packs/"):
+            age(place, key, 2 * DAY)
+    done = gc(place, replace(NOW, min_age=DAY))
+    assert (done.versions, done.files["packs"], done.files["manifests"]) == (("gone@1.0.0",), 1, 0)
 
 
 def test_what_is_not_exactly_a_key_is_never_touched(place: MemoryBackend) -> None:
@@ -148,6 +160,7 @@ def test_who_grants_more_time_spares_what_others_condemned(place: MemoryBackend)
         with pytest.raises(ZeroDivisionError):
             gc(place)
     assert head_of(place)["state"] == "condemned"
+    assert plan(place, replace(NOW, min_age=DAY)).freed > 300_000  # however young: it is condemned
     done = gc(place, replace(NOW, undelete_window=DAY))
     assert (done.freed, done.runs, done.unfinished) == (0, (1,), True)
     Registry(place).undelete("gone", "1.0.0")
@@ -158,6 +171,31 @@ def test_a_version_deleted_in_the_future_keeps_its_data(place: MemoryBackend) ->
     """A clock that goes wrong does not cost anybody their window."""
     terms = Terms(min_age=0, undelete_window=1, threads=1, clock=lambda: 0.0)
     assert gc(place, terms).freed == 0
+    assert gc(place, replace(terms, undelete_window=0)).freed > 300_000  # which takes whatever is deleted
+
+
+@pytest.mark.parametrize(
+    ("deleted", "freed"), [("2026-02-30T00:00:00Z", False), ("1999-12-31T23:59:60Z", True)]
+)
+def test_a_time_that_no_clock_shows(place: MemoryBackend, deleted: str, freed: bool) -> None:
+    """A leap second is one; a day that never was protects the data, unless nothing is protected."""
+    found = place.get("refs/gone")
+    body = unseal(found.data, "it")
+    body["deleted"]["1.0.0"][0]["deleted"] = deleted
+    assert found.token is not None
+    place.swap("refs/gone", seal(body), found.token)
+    assert bool(gc(place, replace(NOW, undelete_window=DAY)).freed) is freed
+    assert bool(gc(place).freed) is not freed
+
+
+def test_every_tombstone_inside_the_window_keeps_its_data() -> None:
+    """Of a version that was replaced again and again all contents stay, for there may be a way back one day."""
+    place = MemoryBackend()
+    registry = Registry(place, mutable=True)
+    for number in range(4):
+        registry.save("thing", number, version="1.0.0")
+    assert gc(place, replace(NOW, undelete_window=DAY)).freed == 0
+    assert gc(place).files["manifests"] == 3
 
 
 def test_undelete_of_what_was_collected_says_so(place: MemoryBackend) -> None:
@@ -294,6 +332,8 @@ def test_a_plan_that_is_old_harms_nobody(place: MemoryBackend) -> None:
     assert key not in stored(place)
     assert set(loads(place)) == {"thing@1.0.0", "gone@1.0.0"}
     check(place)
+    assert stored(place) > needed(place)  # a list that nobody needs any more
+    assert gc(place).runs == ()  # is no reason for a run
 
 
 def test_the_fence_changes_nothing_but_the_stamp(place: MemoryBackend) -> None:
@@ -395,6 +435,20 @@ def test_a_damaged_list_stops_the_run(place: MemoryBackend) -> None:
     assert stored(place) == before
 
 
+def test_a_local_copy_hides_no_damage(tmp_path: Path) -> None:
+    """What the place has lost stops the run, whatever this machine's cache still has."""
+    place = MemoryBackend()
+    registry = Registry(place, cache=Cache(tmp_path / "cache"))
+    registry.save("thing", DATA)
+    registry.load("thing")
+    (key,) = {key for key in stored(place) if key.startswith("manifests/")}
+    damage(place, key, None)
+    with pytest.raises(CorruptError, match=r"thing@1\.0\.0"):
+        registry.gc(dry_run=True)
+    with pytest.raises(CorruptError, match=r"thing@1\.0\.0"):
+        registry.gc()
+
+
 def test_a_half_collected_version_is_no_damage(place: MemoryBackend) -> None:
     """What is left of a deleted version inside the window of this collector, after one that granted none, is garbage."""
     gone = stored(place) - needed(place)
@@ -470,13 +524,13 @@ def test_many_at_once_do_the_same(place: MemoryBackend) -> None:
 def test_an_error_in_a_thread_ends_the_collection(place: MemoryBackend) -> None:
     """And reaches the caller, however many refs are still to be read."""
     registry = Registry(place)
-    for number in range(200):
+    for number in range(600):
         registry.save(f"thing{number}", number)
-    damage(place, "refs/thing3", b"{}")
+    damage(place, "refs/gone", b"{}")  # the first
     recording = RecordingBackend(place)
-    with pytest.raises(CorruptError, match="refs/thing3"):
+    with pytest.raises(CorruptError, match="refs/gone"):
         plan_of(Repository(recording), replace(NOW, threads=4))
-    assert len(recording.log.calls("get", "refs/")) < 200
+    assert len(recording.log.calls("get", "refs/")) < 300
 
 
 def test_stale_hints_do_no_harm(place: MemoryBackend) -> None:
