@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +63,7 @@ def test_what_moves_on_meanwhile_is_no_damage() -> None:
     """Whenever everything is replaced and collected in the middle, nothing is reported, and what is there then was read."""
     for at in count(1):
         place = place_of(little()[0])
-        beside = Between(place, at, lambda place=place: replace_everything(place))
+        beside = Between(place, at, partial(replace_everything, place))
         report = verify(Repository(beside), data=True)
         assert report.damages == ()
         assert 9 <= report.versions <= 12
@@ -83,7 +84,7 @@ def test_what_moved_on_is_looked_at_where_it_is_now() -> None:
     harm_key(place, new)
     seen.check(before)
     assert seen.settle() == ["big:array"]
-    assert seen.damage == ()
+    assert not seen.damage
     seen.look(["big:array"])
     seen.check(seen.unchecked)
     assert seen.settle() == []
@@ -95,7 +96,7 @@ def test_damage_is_seen_also_where_others_replace_the_rest() -> None:
     for at in range(1, 60, 7):
         place = place_of(little()[0])
         harm_key(place, "refs/gone_value")
-        beside = Between(place, at, lambda place=place: Registry(place).save("big:array", array(13)))
+        beside = Between(place, at, partial(Registry(place).save, "big:array", array(13)))
         (damage,) = verify(Repository(beside), data=True).damages
         assert damage.key == "refs/gone_value"
 

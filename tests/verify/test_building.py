@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,9 @@ from casreg.repository import Repository
 from casreg.repository.finding import manifest_of
 from casreg.versions import Latest
 from verify.lab import array, backup, contents, files_of, harm, original
+
+if TYPE_CHECKING:
+    from casreg.backends.base import Token
 
 
 def packs_of(place: MemoryBackend, name: str) -> set[str]:
@@ -107,11 +112,11 @@ def test_who_read_the_head_before_is_kept_from_committing() -> None:
     class Meanwhile(MemoryBackend):
         armed = False
 
-        def create(self, key: str, data: object, **options: object) -> object:  # type: ignore[override]
+        def create(self, key: str, *args: Any, **options: Any) -> Token:
             if self.armed and key.startswith("manifests/"):
                 self.armed = False
                 mark_bad(Repository(self), [spot.key])
-            return super().create(key, data, **options)  # type: ignore[arg-type]
+            return super().create(key, *args, **options)
 
     place = Meanwhile()
     for key, data in files_of(backup()).items():

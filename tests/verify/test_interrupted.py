@@ -27,7 +27,7 @@ RUINS = {
 """What is damaged: files with these keys, or all below these folders."""
 
 
-class Killed(BaseException):
+class Killed(Exception):  # noqa: N818 - what happens, not an error
     """The process is no more."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -28,8 +28,12 @@ from casreg.verify.heads import renew_head, renew_marker
 from verify.lab import COPIES, backup, contents, harm, harm_key, little, original, overwrite, place_of
 
 if TYPE_CHECKING:
-    from casreg.refs import Attempt, History
+    from collections.abc import Callable
+
+    from casreg.backends.base import Backend, Token
+    from casreg.refs import Attempt, Entry, History
     from casreg.refs.document import Ref
+    from casreg.versions import Version
 
 
 def ref_of(place: MemoryBackend, name: str) -> Ref:
@@ -56,11 +60,11 @@ def test_tags_name_the_manifest_that_is_there_now(copy: str, what: str, name: st
     assert ref.write == ref.recent[-1]
 
 
-def live(place: MemoryBackend, name: str) -> dict[object, object]:
+def live(place: MemoryBackend, name: str) -> dict[Version, Entry]:
     """Entries of what lives."""
     held = Repository(place).refs.read(name)
     assert held is not None
-    return dict(held.history.live())  # type: ignore[arg-type]
+    return dict(held.history.live())
 
 
 def test_no_tombstone_is_left_of_what_was_healed() -> None:
@@ -135,9 +139,9 @@ def test_whoever_is_quicker_stays() -> None:
     """A ref that becomes readable between the reading and the swap is the other's."""
 
     class Quick(MemoryBackend):
-        def swap(self, key: str, data: object, expected: object) -> object:  # type: ignore[override]
+        def swap(self, key: str, *args: Any, **options: Any) -> Token:
             overwrite(self, key, little()[0][key])
-            return super().swap(key, data, expected)  # type: ignore[arg-type]
+            return super().swap(key, *args, **options)
 
     place = Quick()
     for key, data in little()[0].items():
@@ -189,11 +193,11 @@ def test_what_somebody_saved_meanwhile_stays() -> None:
     class Quick(MemoryBackend):
         armed = False
 
-        def create(self, key: str, data: object, **options: object) -> object:  # type: ignore[override]
+        def create(self, key: str, *args: Any, **options: Any) -> Token:
             if self.armed and key == "refs/small_value":
                 self.armed = False
                 Registry(self).save("small:value", "mine")
-            return super().create(key, data, **options)  # type: ignore[arg-type]
+            return super().create(key, *args, **options)
 
     place = Quick()
     for key, data in little()[0].items():
@@ -222,14 +226,18 @@ def test_two_renew_a_head_at_once() -> None:
     class Quick(MemoryBackend):
         done = False
 
-        def swap(self, key: str, data: object, expected: object) -> object:  # type: ignore[override]
+        def swap(self, key: str, *args: Any, **options: Any) -> Token:
             if not self.done:
                 self.done = True
                 renew_head(self, MemoryBackend(), [])
                 renew_marker(self)
-            return super().swap(key, data, expected)  # type: ignore[arg-type]
+            return super().swap(key, *args, **options)
 
-    for renew in (lambda place: renew_head(place, MemoryBackend(), []), renew_marker):
+    def head(place: Backend) -> None:
+        renew_head(place, MemoryBackend(), [])
+
+    steps: list[Callable[[Backend], None]] = [head, renew_marker]
+    for renew in steps:
         place = Quick()
         for key, data in original()[0].items():
             place.create(key, data)
