@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from casreg import Registry
 from casreg.backends.memory import MemoryBackend
 from casreg.canonical import seal
 from casreg.exceptions import InvalidArgumentError, ObjectNotFoundError, StorageUnavailableError
-from casreg.head import condemn, dump_head, encode_names, parse_head
+from casreg.head import bad_keys, condemn, dump_head, encode_names, parse_head
 from casreg.keys import HEAD
 from casreg.packs import key_of
 from casreg.repository import Repository
@@ -89,6 +90,44 @@ def test_what_moved_on_is_looked_at_where_it_is_now() -> None:
     seen.check(seen.unchecked)
     assert seen.settle() == []
     assert [one.key for one in seen.damage] == [new]
+
+
+def test_what_is_saved_meanwhile_is_not_taken_for_left_over() -> None:
+    """Manifests are listed before refs are read, so that whatever was listed has its ref by then."""
+    for at in count(1):
+        place = place_of(little()[0])
+        beside = Between(place, at, partial(Registry(place).save, "new:value", 1))
+        assert verify(Repository(beside)).unreached == 0
+        if not beside.done:
+            break
+    assert at > 30
+
+
+def test_a_list_that_the_head_names_no_more_is_no_damage() -> None:
+    """The head moved on, and what it named before was collected."""
+    place = place_of(little()[0])
+    found = place.get(HEAD)
+    head = parse_head(found.data)
+    (listed,) = bad_keys(head)
+    assert found.token is not None
+    token = found.token
+
+    def move_on() -> None:
+        place.swap(HEAD, dump_head(replace(head, kept=(), write="4" * 32)), token)
+        place.delete([listed])
+
+    class Moving(FaultBackend):
+        def get(self, key: str, *args: Any, **options: Any) -> Object:
+            if key == listed and not self.moved:
+                self.moved = True
+                move_on()
+            return super().get(key, *args, **options)
+
+        moved = False
+
+    moving = Moving(place)
+    assert verify(Repository(moving)).damages == ()
+    assert moving.moved
 
 
 def test_damage_is_seen_also_where_others_replace_the_rest() -> None:

@@ -72,6 +72,16 @@ def test_a_history_that_is_lost_is_named_by_its_range() -> None:
     assert "20 versions of long:value" in damage.problem
 
 
+def test_what_else_is_said_of_a_version_of_a_lost_history() -> None:
+    """A version that stands in the ref, too, lives, whatever is lost: its tag is not touched."""
+    place = backup()
+    Registry(place).annotate("long:value", "1.0.3", seen=True)
+    harm(place, "history", "missing")
+    (damage,) = Registry(place).verify().damages
+    assert "long:value@t2" in damage.tags
+    assert "long:value@t3" not in damage.tags
+
+
 def test_all_names_of_one_pack_are_touched() -> None:
     """A pack that two versions need touches both, with the tags on them; a chunk of it those that have the chunk."""
     place = backup()

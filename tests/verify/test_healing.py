@@ -269,12 +269,13 @@ def test_a_ref_comes_back_as_the_copy_has_it() -> None:
     ], "only what was saved since is new"
 
 
-def test_what_a_ref_leads_to_is_looked_at_when_it_is_back() -> None:
+@pytest.mark.parametrize("copy", COPIES)
+def test_what_a_ref_leads_to_is_looked_at_when_it_is_back(copy: str) -> None:
     """Nobody could see that its data is damaged, too, as long as nobody could read the ref."""
     place = backup()
     spot = harm(place, "frame", "flipped")
     overwrite(place, "refs/other_array", b"garbage")
-    healing = Registry(place).heal(Registry(COPIES["synced"]()))
+    healing = Registry(place).heal(Registry(COPIES[copy]()))
     assert healing.clean
     assert healing.marked == (spot.key,)
     assert Registry(place).verify(data=True).damages == ()
