@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from casreg.backends.base import shown
-from casreg.cli import bundles, checking, collecting, comparing, exits, labels, listings, objects, places
+from casreg.cli import (
+    bundles,
+    checking,
+    collecting,
+    comparing,
+    exits,
+    labels,
+    listings,
+    objects,
+    places,
+    syncing,
+)
 from casreg.cli.completion import VARIABLE, completion
 from casreg.cli.interrupts import end_at_once
 from casreg.cli.options import shared
@@ -36,7 +47,7 @@ SECTIONS: Final[dict[str, tuple[click.Command, ...]]] = {
         comparing.stats,
     ),
     "Labels": (labels.tag, labels.untag, labels.annotate, labels.protect, labels.unprotect, labels.rename),
-    "Places": (places.init, places.mounts, bundles.export_, bundles.import_),
+    "Places": (places.init, places.mounts, syncing.sync, bundles.export_, bundles.import_),
     "Care": (checking.verify, checking.heal, collecting.prune, collecting.gc),
     "Shell": (completion,),
 }

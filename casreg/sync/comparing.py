@@ -70,6 +70,7 @@ class Verdict:
 
     Attributes:
         copies: Versions to be copied, with their bytes.
+        replaced: Of these, those that are there with other content.
         labels: What to do with labels, after that.
         deletions: Versions to be deleted.
         kept: Versions that would be, were they not protected.
@@ -80,6 +81,7 @@ class Verdict:
     """
 
     copies: Mapping[Version, int]
+    replaced: frozenset[Version]
     labels: Merge
     deletions: tuple[Version, ...]
     kept: tuple[Version, ...]
@@ -138,7 +140,15 @@ def compare(name: str, source: State, target: History | None, terms: Terms, base
     exact = not own and not merged.others
     sizes = {version: entry.size for version, entry in copies.items()}
     return Verdict(
-        sizes, merged, deletions, kept if terms.delete else (), tuple(conflicts), exact, base, remembered
+        sizes,
+        frozenset(live.keys() & copies.keys()),
+        merged,
+        deletions,
+        kept if terms.delete else (),
+        tuple(conflicts),
+        exact,
+        base,
+        remembered,
     )
 
 

@@ -56,6 +56,7 @@ class _Done:
 
     name: str
     copied: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
     size: int = 0
     labels: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
@@ -171,16 +172,16 @@ class _Worker:
         verdict = pair.look(name, state).verdict
         assert verdict is not None
         for version in verdict.copies:
-            self._copy(name, state, version, done)
+            self._copy(state, verdict, version, done)
         if verdict.labels.sets or verdict.labels.removes:
             done.labels += _label(pair, name, state)
         if verdict.deletions:
             done.deleted += _delete(pair, name)
         done.look = pair.look(name, state)
 
-    def _copy(self, name: str, state: State, version: Version, done: _Done) -> None:
+    def _copy(self, state: State, verdict: Verdict, version: Version, done: _Done) -> None:
         """Copy one version, if nobody has deleted it and nothing has come in its way."""
-        pair, size = self._pair, state.live[version].size
+        pair, name, size = self._pair, done.name, state.live[version].size
         terms = as_committed(name, version, pair.terms)
         label = f"{name}@{version}"
         try:
@@ -196,6 +197,8 @@ class _Worker:
         else:
             if not saved.existed:
                 done.copied.append(label)
+                if version in verdict.replaced:
+                    done.replaced.append(label)
                 done.size += size
 
 
@@ -310,6 +313,7 @@ def _synced(
         names=len(looks),
         unchanged=sum(look.verdict is None and look.failed is None for look in looks),
         copied=tuple(label for one in ordered for label in one.copied),
+        replaced=tuple(label for one in ordered for label in one.replaced),
         labels=tuple(label for one in ordered for label in one.labels),
         deleted=tuple(label for one in ordered for label in one.deleted),
         kept=tuple(
@@ -331,6 +335,9 @@ def _foreseen(look: Look) -> _Done:
     done, verdict = _Done(look.name), look.verdict
     if verdict is not None:
         done.copied = [f"{look.name}@{version}" for version in verdict.copies]
+        done.replaced = [
+            f"{look.name}@{version}" for version in verdict.copies if version in verdict.replaced
+        ]
         done.size = _size(verdict)
         done.labels = [label.about(look.name) for label in (*verdict.labels.sets, *verdict.labels.removes)]
         done.deleted = [f"{look.name}@{version}" for version in verdict.deletions]

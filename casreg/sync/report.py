@@ -34,17 +34,18 @@ class Synced:
     Attributes:
         source: From where.
         target: Where to.
-        dry_run: Whether nothing was done: then `copied`, `labels` and `deleted` are what would be.
+        dry_run: Whether nothing was done: then `copied`, `replaced`, `labels` and `deleted` are what would be.
         names: So many names were compared.
         unchanged: Of these, so many had not changed on either side since the last sync from here.
         copied: The versions that were copied, as `name@version`, by name and ascending.
-        labels: Tags, notes and protection of versions that were there already, and are now as at the source: `name@tag`,
+        replaced: Of these, those that were there with other content. Only where `overwrite` was asked for.
+        labels: Tags, and notes and protection of versions that were there already, that are now as at the source: `name@tag`,
             `name@version key`, `name@version protection`.
         deleted: The versions that were deleted, as `name@version`.
         kept: Versions that are not at the source, and stay because they are protected. Only where `delete` was asked for.
         conflicts: What disagrees, and was left as it is at the target.
         failed: What could not be read. All else was copied all the same.
-        size: Bytes of the versions in `copied`: no more than these are moved, and mostly much less.
+        size: Bytes of the versions in `copied`. At most these are moved (and some for headers of files), mostly much less.
         stored: Bytes of the files that were written for them; 0 of a dry run.
         seconds: How long it took.
     """
@@ -55,6 +56,7 @@ class Synced:
     names: int
     unchanged: int
     copied: tuple[str, ...]
+    replaced: tuple[str, ...]
     labels: tuple[str, ...]
     deleted: tuple[str, ...]
     kept: tuple[str, ...]

@@ -47,13 +47,20 @@ def _world() -> Callable[[Scheduler], World]:
         for registry, held in zip((source, target), files, strict=True):
             place_with(registry.backend, held)
         memory.write_bytes(known)
-        handles = [
+        from_, to, at_source, at_target = handles = [
             Registry(SchedulerBackend(registry.backend, scheduler), cache=False)
             for registry in (source, target, source, target)
         ]
         for handle in handles:
             handle.init()
-        return World(Registry(source.backend, cache=False), Registry(target.backend, cache=False), *handles)
+        return World(
+            Registry(source.backend, cache=False),
+            Registry(target.backend, cache=False),
+            from_,
+            to,
+            at_source,
+            at_target,
+        )
 
     return make
 

@@ -146,9 +146,11 @@ def test_other_content_is_overwritten_when_told() -> None:
     source, target = filled(MemoryBackend()), new()
     target.save("my:data", "mine", version="1.0.1", tags=["prod"])
 
+    foreseen = target.sync(source, overwrite=True, dry_run=True)
     done = target.sync(source, overwrite=True)
 
     assert done.clean
+    assert foreseen.replaced == done.replaced == ("my:data@1.0.1",)
     assert seen(target) == seen(source)
     assert [row["state"] for row in target.history("my:data@1.0.1")] == ["live", "replaced"]
 
