@@ -82,7 +82,9 @@ class Runs:
         return condemned.id
 
     def finish(self, held: HeldHead) -> frozenset[Name]:
-        """Take the run that is going on to its end. Returns what it was seen to delete here; others may have, too.
+        """Take the run that is going on to its end. Returns what was deleted here; others may have, too.
+
+        Nothing if somebody else was quicker with a step: then the head says how to go on.
 
         Raises:
             CorruptError: Something is damaged or lost. If it came before the verdict, nothing was deleted.
@@ -104,7 +106,7 @@ class Runs:
         return self._ended(self._judged(held, ()) if held.head.state == "condemned" else held)
 
     def _ended(self, judged: HeldHead | None) -> frozenset[Name]:
-        """Carry the verdict out, and close the run. None if it is over."""
+        """Carry the verdict out, and close the run. None if there is another, or it is over."""
         keys = None if judged is None else read_list(self._backend, judged)
         if judged is None or keys is None:
             return frozenset()
@@ -114,18 +116,15 @@ class Runs:
         return frozenset(names_of(keys))
 
     def _judged(self, held: HeldHead, keys: Sequence[str]) -> HeldHead | None:
-        """The head with the verdict over `keys`, this collector's or another's; None if the run is over."""
+        """The head with the verdict over `keys`; None if somebody else was quicker."""
         left = self._unreached(held, keys)
         names = None
         if left:
             spared = len(left) < len(keys)
             names = write_list(self._backend, map(key_of, left), self._pace) if spared else held.head.names
         new = verdict(held.head, names, self._pace.new_id())
-        judged = advance(self._backend, held, new, self._pace)
-        if judged is not None:
-            return judged
-        now = read_head(self._backend)
-        return now if now.head.id == held.head.id and now.head.state == "verdict" else None
+        # If somebody was quicker, the head is read again, and a verdict of theirs carried out.
+        return advance(self._backend, held, new, self._pace)
 
     def _unreached(self, held: HeldHead, keys: Sequence[str]) -> set[Name]:
         """What may be deleted of what was condemned. Also where that is nothing, all refs are stamped."""
