@@ -57,13 +57,15 @@ def test_damage_is_healed(copy: str, what: str, how: str) -> None:
     assert healing.left == ()
     assert [one.key for one in healing.healed] == ([] if unseen else [spot.key])
     assert healing.brought_back == (spot.versions if unseen else ())
+    data = spot.kind in ("manifest", "placement", "pack", "history")
+    assert healing.marked == ((spot.key,) if data and how != "missing" else ())
     assert registry.verify(data=True).damages == ()
     assert contents(place) == original()[1]
     assert files_of(source) == before
     registry.gc(min_age=0, undelete_window=0)
     assert registry.verify(data=True).damages == ()
     assert contents(place) == original()[1]
-    assert spot.kind not in ("manifest", "placement", "pack", "history") or spot.key not in files_of(place)
+    assert not data or spot.key not in files_of(place)
 
 
 ALL = [
