@@ -1,8 +1,8 @@
 """The names in a folder whose files others replace meanwhile.
 
 A file system may leave an entry out of a listing while it is being replaced, although one of that name is there all the
-time: tmpfs of Linux 6.6 and later does, and btrfs, where the new entry stands behind the end that the listing began
-with.  POSIX says nothing of it.  A collector that missed a ref would delete what it needs.
+time: the new entry can stand behind the end that the listing began with.  tmpfs does so (seen on Linux 6.18; ext4 was
+not seen to), and others may, for POSIX says nothing of it.  A collector that missed a ref would delete what it needs.
 """
 
 from __future__ import annotations
