@@ -20,6 +20,8 @@ from casreg.marker import PROBE_OK, Probe, dump_marker, parse_marker
 from casreg.packs import FRAME, HEADER, TRAILER, key_of, parse_table, table_range
 from casreg.repository import Repository
 from casreg.repository.finding import manifest_of
+from casreg.testing import Fault, FaultBackend
+from casreg.testing.faults import METHODS
 from casreg.versions import Exact, Latest, parse_version
 
 if TYPE_CHECKING:
@@ -418,3 +420,35 @@ def harm_key(place: MemoryBackend, key: str) -> None:
     data = bytearray(place.get(key).data)
     data[len(data) // 2] ^= 1
     overwrite(place, key, bytes(data))
+
+
+class Between(FaultBackend):
+    """Before one call, something else is done, once.
+
+    Args:
+        inner: The place.
+        at: Before which of the calls, from 1.
+        other: What is done.
+        methods: The methods whose calls count.
+    """
+
+    def __init__(
+        self,
+        inner: MemoryBackend,
+        at: int,
+        other: Callable[[], object],
+        methods: frozenset[str] = METHODS,
+    ) -> None:
+        super().__init__(inner)
+        self._left = at
+        self._other = other
+        self._counted = methods
+        self.done = False
+
+    def _next_fault(self, method: str, key: str) -> Fault | None:
+        if method in self._counted:
+            self._left -= 1
+            if not self._left:
+                self.done = True
+                self._other()
+        return super()._next_fault(method, key)

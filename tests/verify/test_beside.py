@@ -23,29 +23,10 @@ from casreg.repository import Repository
 from casreg.testing import Fault, FaultBackend, FaultKind
 from casreg.verify import survey, verify
 from casreg.verify.survey import sample_of
-from verify.lab import array, backup, contents, harm, harm_key, little, original, overwrite, place_of
+from verify.lab import Between, array, backup, contents, harm, harm_key, little, original, overwrite, place_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from casreg.backends.base import Object
-
-
-class Between(FaultBackend):
-    """Before one call, something else is done, once."""
-
-    def __init__(self, inner: MemoryBackend, at: int, other: Callable[[], object]) -> None:
-        super().__init__(inner)
-        self._left = at
-        self._other = other
-        self.done = False
-
-    def _next_fault(self, method: str, key: str) -> Fault | None:
-        self._left -= 1
-        if not self._left:
-            self.done = True
-            self._other()
-        return super()._next_fault(method, key)
 
 
 def replace_everything(place: MemoryBackend) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -10,7 +12,7 @@ import pytest
 from casreg import Registry
 from casreg.exceptions import CasregError
 from casreg.testing import Fault, FaultBackend, FaultKind
-from verify.lab import contents, harm_key, little, little_synced, place_of
+from verify.lab import Between, contents, harm_key, little, little_synced, place_of
 
 if TYPE_CHECKING:
     from casreg.backends.memory import MemoryBackend
@@ -104,11 +106,7 @@ def test_two_at_once() -> None:
         place = ruined("packs and index")
         source = place_of(little()[0])
 
-        def other(place: MemoryBackend = place, source: MemoryBackend = source) -> Exception:
-            Registry(place).heal(Registry(source))
-            return _Went()
-
-        meanwhile = _Between(place, at, other)
+        meanwhile = Between(place, at, partial(Registry(place).heal, Registry(source)), WRITES)
         assert Registry(meanwhile).heal(Registry(source)).clean
         assert Registry(place).verify(data=True).damages == ()
         assert contents(place) == little()[1]
@@ -117,23 +115,21 @@ def test_two_at_once() -> None:
     assert at > 5
 
 
-class _Went(Exception):  # noqa: N818 - it is never raised
-    """Somebody else was there."""
+@pytest.mark.parametrize("what", RUINS)
+def test_a_collection_in_the_middle(what: str) -> None:
+    """Whenever garbage is collected, of any age: what the healing has written and not named yet is stored again."""
+    for at in count(1):
+        place = ruined(what)
+        source = place_of(little()[0])
 
+        def collect(place: MemoryBackend = place) -> None:
+            with suppress(CasregError):  # damage stops it
+                Registry(place).gc(min_age=0, undelete_window=0)
 
-class _Between(FaultBackend):
-    """Before one write, somebody else heals all of it."""
-
-    def __init__(self, inner: MemoryBackend, at: int, other: object) -> None:
-        super().__init__(inner)
-        self._left = at
-        self._other = other
-        self.done = False
-
-    def _next_fault(self, method: str, key: str) -> Fault | None:
-        if method in WRITES:
-            self._left -= 1
-            if not self._left:
-                self.done = True
-                self._other()  # type: ignore[operator]
-        return super()._next_fault(method, key)
+        meanwhile = Between(place, at, collect, WRITES)
+        assert Registry(meanwhile).heal(Registry(source)).clean
+        assert Registry(place).verify(data=True).damages == ()
+        assert contents(place) == little()[1]
+        if not meanwhile.done:
+            break
+    assert at > 5
