@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from casreg.exceptions import VersionConflictError, VersionProtectedError
@@ -57,11 +57,19 @@ class Base:
         rev: The number of the source's state then.
         there: That of the target's.
         labels: What the source said then, of what was equal.
+        under_way: What a later sync was about to bring (None: to remove), which perhaps was stopped.
     """
 
     rev: int
     there: int
     labels: Mapping[Label, str]
+    under_way: Mapping[Label, str | None] = field(default_factory=dict)
+
+    def seen_with(self, target: Mapping[Label, str]) -> dict[Label, str]:
+        """What was equal the last time: the target has what was brought by whoever was stopped, or had before."""
+        brought = {label: v for label, v in self.under_way.items() if target.get(label) == v}
+        labels = {**self.labels, **brought}
+        return {label: value for label, value in labels.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +84,9 @@ class Verdict:
         kept: Versions that would be, were they not protected.
         conflicts: What stays as it is.
         exact: Whether the target has nothing of its own.
-        known: What was known of the labels, without what went with a version that is to be copied once more.
-        base: What to remember after this comparison.
+        ahead: What to remember before anything is done: whoever is stopped in between must not take what was brought,
+            or went with a version that comes back, for the target's own doing.
+        base: What to remember if there is nothing to do.
     """
 
     copies: Mapping[Version, int]
@@ -87,7 +96,7 @@ class Verdict:
     kept: tuple[Version, ...]
     conflicts: tuple[Unsynced, ...]
     exact: bool
-    known: Base | None = field(repr=False)
+    ahead: Base = field(repr=False)
     base: Base = field(repr=False)
 
     @property
@@ -130,13 +139,18 @@ def compare(name: str, source: State, target: History | None, terms: Terms, base
     mine = labels_of(equal, _meant(source.tags, source.live))
     tags = {tag: version for tag, (version, _) in target.ref.tags.items()} if target else {}
     theirs = labels_of({version: after[version] for version in equal}, _meant(tags, after))
-    base = _without_lost_tags(base, source, copies, tags)
-    merged = merge(mine, theirs, base.labels if base else None, overwrite=terms.overwrite)
-    merged = _possible(merged, source, equal)
+    known = _without_lost_tags(base.seen_with(theirs) if base else {}, source, copies, tags)
+    merged = _possible(merge(mine, theirs, known, overwrite=terms.overwrite), source, equal)
     conflicts += [
         Unsynced(name, label.kind, label.about(name), _REASONS[label.kind]) for label in merged.conflicts
     ]
-    remembered = Base(source.rev, rev, next_base(mine, theirs, base.labels if base else None))
+    ahead = Base(
+        base.rev if base else 0,
+        base.there if base else 0,
+        known,
+        {**mine, **dict.fromkeys(merged.removes)},
+    )
+    remembered = Base(source.rev, rev, next_base(mine, theirs, known))
     exact = not own and not merged.others
     sizes = {version: entry.size for version, entry in copies.items()}
     return Verdict(
@@ -147,7 +161,7 @@ def compare(name: str, source: State, target: History | None, terms: Terms, base
         kept if terms.delete else (),
         tuple(conflicts),
         exact,
-        base,
+        ahead,
         remembered,
     )
 
@@ -174,15 +188,13 @@ def _meant(tags: Mapping[str, Version], live: Mapping[Version, Entry]) -> dict[s
 
 
 def _without_lost_tags(
-    base: Base | None, source: State, copies: Mapping[Version, Entry], tags: Mapping[str, Version]
-) -> Base | None:
-    """The base without the tags that the target lost when versions were deleted which now come back with them."""
-    if base is None:
-        return None
+    known: Mapping[Label, str], source: State, copies: Mapping[Version, Entry], tags: Mapping[str, Version]
+) -> dict[Label, str]:
+    """What is known, without the tags that the target lost with versions which now come back with them."""
     lost = {
         Label("tag", "", tag) for tag, version in source.tags.items() if version in copies and tag not in tags
     }
-    return replace(base, labels={label: value for label, value in base.labels.items() if label not in lost})
+    return {label: value for label, value in known.items() if label not in lost}
 
 
 def _possible(merged: Merge, source: State, equal: Mapping[Version, Entry]) -> Merge:

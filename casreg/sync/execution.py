@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from casreg.exceptions import (
@@ -25,6 +25,7 @@ from casreg.exceptions import (
 from casreg.repository.committing import now
 from casreg.sync import memory
 from casreg.sync.comparing import as_committed, compare, state_of
+from casreg.sync.memory import Record
 from casreg.sync.planning import Look, Pair, plan
 from casreg.sync.report import Synced, Unsynced
 from casreg.sync.terms import Terms
@@ -104,7 +105,7 @@ def sync(
     totals = Totals(progress, sum(_size(look.verdict) for look in looks if look.verdict is not None))
     done: list[_Done] = []
     if not dry_run:
-        pair = _forgotten(pair, looks)
+        _note(pair, looks)
         try:
             _execute(pair, looks, done, totals)
         finally:
@@ -169,8 +170,12 @@ class _Worker:
     def _bring(self, name: str, done: _Done) -> None:
         pair = self._pair
         state = pair.source_state(name)
-        verdict = pair.look(name, state).verdict
+        look = pair.look(name, state)
+        verdict = look.verdict
         assert verdict is not None
+        with self._lock:
+            if verdict.ahead.under_way != pair.records[name].base.under_way:
+                _note(pair, [look])  # it has changed since it was planned
         for version in verdict.copies:
             self._copy(state, verdict, version, done)
         if verdict.labels.sets or verdict.labels.removes:
@@ -264,32 +269,30 @@ def _delete(pair: Pair, name: str) -> list[str]:
 
 def _remember(pair: Pair, looks: Sequence[Look], done: Sequence[_Done]) -> None:
     """Keep what is known now, for the next time."""
-    records = dict(pair.records)
+    before = dict(pair.records)
     found = [look for look in looks if look.verdict is not None and not look.verdict.has_work]
     for look in [*found, *(one.look for one in done if one.look is not None)]:
         if look.record is not None:
-            records[look.name] = look.record
-    if records != pair.records:
-        memory.remember(memory.place(pair.source.backend, pair.target.backend), records)
+            pair.records[look.name] = look.record
+    if pair.records != before:
+        _keep(pair)
 
 
-def _forgotten(pair: Pair, looks: Iterable[Look]) -> Pair:
-    """The pair without what is not to be believed any more once versions are copied: forgotten before they are.
+def _note(pair: Pair, looks: Iterable[Look]) -> None:
+    """Remember what is about to be brought, before it is (see `Verdict.ahead`)."""
+    begun = {
+        look.name: Record(None, None, exact=False, base=look.verdict.ahead)
+        for look in looks
+        if look.verdict is not None and look.verdict.has_work
+    }
+    if begun:
+        pair.target.marker()  # without it there is no repository whose state could be remembered
+        pair.records.update(begun)
+        _keep(pair)
 
-    Whoever is stopped between a version and its tags finds them missing the next time, and must not take that for the
-    target's own doing.
-    """
-    records = dict(pair.records)
-    for look in looks:
-        before = records.get(look.name)
-        if look.verdict and before and look.verdict.known != before.base:
-            if look.verdict.known is None:
-                del records[look.name]
-            else:
-                records[look.name] = replace(before, source=None, target=None, base=look.verdict.known)
-    if records != pair.records:
-        memory.remember(memory.place(pair.source.backend, pair.target.backend), records)
-    return replace(pair, records=records)
+
+def _keep(pair: Pair) -> None:
+    memory.remember(memory.place(pair.source.backend, pair.target.backend), pair.records)
 
 
 def _size(verdict: Verdict) -> int:

@@ -78,7 +78,7 @@ def labels_of(
 def merge(
     source: Mapping[Label, str],
     target: Mapping[Label, str],
-    base: Mapping[Label, str] | None,
+    base: Mapping[Label, str],
     *,
     overwrite: bool = False,
 ) -> Merge:
@@ -87,7 +87,7 @@ def merge(
     Args:
         source: What the source says.
         target: What the target says.
-        base: What the source said when both were equal, or both sides' own ways were known; None: nothing is known.
+        base: What the source said when both were equal; without what is not known.
         overwrite: The source wins where both disagree.
     """
     sets: list[Label] = []
@@ -98,8 +98,8 @@ def merge(
         mine, there = source.get(label), target.get(label)
         if mine == there:
             continue
-        before = None if base is None else base.get(label)
-        if mine == before:  # the target's own doing; or of both, if nothing is known
+        before = base.get(label)
+        if mine == before:  # the target's own doing
             if mine is not None and overwrite:
                 sets.append(label)
             else:
@@ -112,9 +112,8 @@ def merge(
 
 
 def next_base(
-    source: Mapping[Label, str], target: Mapping[Label, str], base: Mapping[Label, str] | None
+    source: Mapping[Label, str], target: Mapping[Label, str], base: Mapping[Label, str]
 ) -> dict[Label, str]:
     """What to remember for the next time: what is equal now; of what is not, what was remembered."""
-    known = base or {}
     equal = {label: value for label, value in source.items() if target.get(label) == value}
-    return equal | {label: value for label, value in known.items() if source.get(label) != target.get(label)}
+    return equal | {label: value for label, value in base.items() if source.get(label) != target.get(label)}

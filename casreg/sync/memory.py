@@ -129,11 +129,26 @@ def remember(file: Path | None, records: Mapping[str, Record]) -> None:
 
 
 def _row(record: Record) -> list[Any]:
-    labels: Iterable[list[str]] = ([*label, value] for label, value in record.base.labels.items())
-    return [record.source, record.target, record.exact, record.base.rev, record.base.there, list(labels)]
+    base = record.base
+    return [
+        record.source,
+        record.target,
+        record.exact,
+        base.rev,
+        base.there,
+        _flat(base.labels),
+        _flat(base.under_way),
+    ]
 
 
 def _record(row: list[Any]) -> Record:
-    source, target, exact, rev, there, rows = row
-    labels = {Label(kind, version, key): value for kind, version, key, value in rows}
-    return Record(source, target, bool(exact), Base(rev, there, labels))
+    source, target, exact, rev, there, labels, under_way = row
+    return Record(source, target, bool(exact), Base(rev, there, _labels(labels), _labels(under_way)))
+
+
+def _flat(labels: Mapping[Label, Any]) -> list[list[Any]]:
+    return [[*label, value] for label, value in labels.items()]
+
+
+def _labels(rows: Iterable[list[Any]]) -> dict[Label, Any]:
+    return {Label(kind, version, key): value for kind, version, key, value in rows}

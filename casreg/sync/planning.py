@@ -16,7 +16,7 @@ from casreg.sync.report import Unsynced
 from casreg.threads import ahead
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
     from typing import TypeVar
 
     from casreg.progress import ProgressCallback
@@ -56,13 +56,13 @@ class Pair:
         source: From where.
         target: Where to.
         terms: What may be done.
-        records: What is remembered of each name.
+        records: What is remembered of each name; grows while names are brought.
     """
 
     source: Repository
     target: Repository
     terms: Terms
-    records: Mapping[str, Record]
+    records: dict[str, Record]
 
     def base(self, name: str) -> Base | None:
         """What the labels of a name were."""

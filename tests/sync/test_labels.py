@@ -218,16 +218,16 @@ def test_two_ways(pair: tuple[Registry, Registry]) -> None:
 _VALUES = st.dictionaries(st.sampled_from([Label("tag", "", key) for key in "abc"]), st.sampled_from("xyz"))
 
 
-@given(_VALUES, _VALUES, st.none() | _VALUES, st.booleans())
+@given(_VALUES, _VALUES, _VALUES, st.booleans())
 def test_the_rule_of_the_merge(
-    source: dict[Label, str], target: dict[Label, str], base: dict[Label, str] | None, overwrite: bool
+    source: dict[Label, str], target: dict[Label, str], base: dict[Label, str], overwrite: bool
 ) -> None:
     """Label by label, as the rule says it."""
     merged = merge(source, target, base, overwrite=overwrite)
 
     assert not {*merged.sets, *merged.removes} & {*merged.conflicts}
     for label in {*source, *target}:
-        mine, there, before = source.get(label), target.get(label), (base or {}).get(label)
+        mine, there, before = source.get(label), target.get(label), base.get(label)
         follows = label in merged.sets or label in merged.removes
         assert (label in merged.sets) == (follows and mine is not None)
         if mine == there:
@@ -243,9 +243,9 @@ def test_the_rule_of_the_merge(
             assert label in merged.conflicts
 
 
-@given(_VALUES, _VALUES, st.none() | _VALUES)
+@given(_VALUES, _VALUES, _VALUES)
 def test_after_a_merge_there_is_nothing_to_do(
-    source: dict[Label, str], target: dict[Label, str], base: dict[Label, str] | None
+    source: dict[Label, str], target: dict[Label, str], base: dict[Label, str]
 ) -> None:
     """The same sides merged again change nothing, and the same conflicts are found."""
     merged = merge(source, target, base)
