@@ -139,7 +139,7 @@ def compare(name: str, source: State, target: History | None, terms: Terms, base
     mine = labels_of(equal, _meant(source.tags, source.live))
     tags = {tag: version for tag, (version, _) in target.ref.tags.items()} if target else {}
     theirs = labels_of({version: after[version] for version in equal}, _meant(tags, after))
-    known = _without_lost_tags(base.seen_with(theirs) if base else {}, source, copies, tags)
+    known = _without_lost_tags(base.seen_with(theirs) if base else {}, tags, live)
     merged = _possible(merge(mine, theirs, known, overwrite=terms.overwrite), source, equal)
     conflicts += [
         Unsynced(name, label.kind, label.about(name), _REASONS[label.kind]) for label in merged.conflicts
@@ -188,13 +188,15 @@ def _meant(tags: Mapping[str, Version], live: Mapping[Version, Entry]) -> dict[s
 
 
 def _without_lost_tags(
-    known: Mapping[Label, str], source: State, copies: Mapping[Version, Entry], tags: Mapping[str, Version]
+    known: Mapping[Label, str], tags: Mapping[str, Version], live: Mapping[Version, Entry]
 ) -> dict[Label, str]:
-    """What is known, without the tags that the target lost with versions which now come back with them."""
-    lost = {
-        Label("tag", "", tag) for tag, version in source.tags.items() if version in copies and tag not in tags
+    """What is known, without the tags that the target lost with their versions: nobody has taken them away."""
+    there = {str(version) for version in live}
+    return {
+        label: value
+        for label, value in known.items()
+        if label.kind != "tag" or label.key in tags or value.partition(" ")[0] in there
     }
-    return {label: value for label, value in known.items() if label not in lost}
 
 
 def _possible(merged: Merge, source: State, equal: Mapping[Version, Entry]) -> Merge:

@@ -172,6 +172,9 @@ class Machine(RuleBasedStateMachine):
                 set(there.protected),
             )
             base = dict(self.bases[to].get(name, {}))
+            for label, value in list(base.items()):
+                if label[0] == "tag" and label[1] not in there.tags and value[0] not in there.live:
+                    del base[label]
             for version, content in here.live.items():
                 if there.live.get(version) == content:
                     continue
@@ -180,9 +183,6 @@ class Machine(RuleBasedStateMachine):
                 ):
                     conflicts += 1
                     continue
-                for tag, at in here.tags.items():
-                    if at == version and tag not in there.tags:
-                        base.pop(("tag", tag), None)
                 copied.append(f"{name}@{version}")
                 there.put(version, content, here.notes[version])
                 there.protected -= {version}
