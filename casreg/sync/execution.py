@@ -115,15 +115,15 @@ def sync(
 
 def _execute(pair: Pair, looks: Sequence[Look], done: list[_Done], totals: Totals) -> None:
     """Do what was planned, and note in `done` what became of each name."""
-    names = [look.name for look in looks if look.verdict is not None and look.verdict.has_work]
+    work = [look for look in looks if look.verdict is not None and look.verdict.has_work]
     worker = _Worker(pair, totals, Room(_ROOM))
     is_far = memory.is_far(pair.source.backend) or memory.is_far(pair.target.backend)
-    if not is_far or len(names) < 2:
-        for name in names:
-            done.append(worker.bring(name))  # noqa: PERF401 - what came before an error counts
+    if not is_far or len(work) < 2:
+        for look in work:
+            done.append(worker.bring(look))  # noqa: PERF401 - what came before an error counts
         return
     with Threads(_AT_ONCE, "casreg-sync") as threads:
-        futures = [threads.submit(worker.bring, name) for name in names]
+        futures = [threads.submit(worker.bring, look) for look in work]
         try:
             for future in futures:
                 done.append(future.result())  # noqa: PERF401 - as above
@@ -146,18 +146,18 @@ class _Worker:
         self._lock = threading.Lock()
         self.failure: BaseException | None = None
 
-    def bring(self, name: str) -> _Done:
+    def bring(self, planned: Look) -> _Done:
         """Bring a name up to date.
 
         Raises:
             StoppedError: Another name has failed: see `failure`.
             CasregError: What `sync` raises.
         """
-        done = _Done(name)
+        done = _Done(planned.name)
         try:
-            self._bring(name, done)
+            self._bring(planned, done)
         except (CorruptError, UnsupportedFormatError) as err:
-            done.failed.append(Unsynced(name, "unreadable", name, str(err)))
+            done.failed.append(Unsynced(done.name, "unreadable", done.name, str(err)))
         except StoppedError:
             raise
         except BaseException as err:
@@ -167,15 +167,17 @@ class _Worker:
             raise
         return done
 
-    def _bring(self, name: str, done: _Done) -> None:
-        pair = self._pair
+    def _bring(self, planned: Look, done: _Done) -> None:
+        pair, name = self._pair, planned.name
         state = pair.source_state(name)
-        look = pair.look(name, state)
-        verdict = look.verdict
+        verdict = planned.verdict
+        if state.token is None or state.token != planned.token:
+            # The source has changed since it was planned. (If the target has, the commits find out.)
+            look = pair.look(name, state)
+            verdict = look.verdict
+            with self._lock:
+                _note(pair, [look])
         assert verdict is not None
-        with self._lock:
-            if verdict.ahead.under_way != pair.records[name].base.under_way:
-                _note(pair, [look])  # it has changed since it was planned
         for version in verdict.copies:
             self._copy(state, verdict, version, done)
         if verdict.labels.sets or verdict.labels.removes:

@@ -40,12 +40,14 @@ class Look:
         verdict: What there is to do; None if nothing has changed since the last time.
         record: What may be remembered of it now; None if nothing new.
         failed: Why it cannot be compared.
+        token: The state of the source's ref that was compared; None if it is not known.
     """
 
     name: str
     verdict: Verdict | None = None
     record: Record | None = None
     failed: Unsynced | None = None
+    token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ class Pair:
         verdict, token = asked(self.target, name, ask)
         done = not (verdict.has_work or verdict.conflicts)
         tokens = (mine.token, token) if done else (None, None)
-        return Look(name, verdict, Record(*tokens, verdict.exact, verdict.base))
+        return Look(name, verdict, Record(*tokens, verdict.exact, verdict.base), token=mine.token)
 
 
 def asked(repository: Repository, name: str, question: Callable[[History | None, str | None], _T]) -> _T:

@@ -148,6 +148,16 @@ def test_what_was_left_alone_is_looked_at_when_it_may_be_deleted(both: Both) -> 
     assert both.target.sync(both.source, delete=True).deleted == ("name:1@9.0.0",)
 
 
+def test_what_the_source_does_not_list_is_not_asked_for(both: Both) -> None:
+    """A name that only the target has costs nothing at the source."""
+    both.target.save("own", 1)
+    both.source.backend.log.clear()  # type: ignore[attr-defined]  # it is a RecordingBackend
+
+    both.target.sync(both.source, dry_run=True, delete=True)
+
+    assert shown(calls_of(both.source.backend)) == ["list refs/"]
+
+
 def test_a_conflict_is_reported_each_time(both: Both) -> None:
     """It is never taken for something that is done."""
     both.source.save("clash", 1)

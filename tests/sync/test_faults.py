@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from casreg.backends.base import Backend
+    from casreg.progress import Progress
     from casreg.testing.faults import FaultBackend
 
 
@@ -35,13 +37,14 @@ def world(make: Callable[[], Backend] = MemoryBackend) -> World:
     """Something of everything is to be done: versions, tags that moved, notes, deletions, one that comes back."""
     source, target = Registry(make(), cache=False), Registry(make(), cache=False)
     source.save("a", noise(1, 3000), tags=["prod", "old"])
-    source.save("a", noise(2, 3000))
+    source.save("a", noise(2, 3000), tags=["left"])
     source.save("gone", 1)
     source.save("b", 1, notes={"n": 1})
     target.sync(source)
     source.save("a", noise(3, 3000), tags=["prod"], notes={"k": 1})
     source.save("new", noise(4, 3000), tags=["t"])
     source.annotate("b", n=2)
+    source.untag("a", "left")
     source.delete("gone")
     target.delete("a", "1.0.0")
     return World(source, target)
@@ -79,6 +82,7 @@ def test_one_request_at_the_target_fails(kind: FaultKind, place: type[MemoryBack
         backend.deliver()
         # What was half brought is no doing of the target: labels that move on meanwhile are followed all the same.
         source.tag("a", "prod", "1.0.1")
+        source.tag("a", "left", "1.0.2")
         source.annotate("b", n=3)
         source.annotate("a", "1.0.2", k=None)
         assert attempt(backend, source) is None
@@ -86,6 +90,31 @@ def test_one_request_at_the_target_fails(kind: FaultKind, place: type[MemoryBack
         assert Registry(backend.inner, cache=False).verify(data=True).clean
 
     assert until_clean(make, run, kind) > 20
+
+
+@pytest.mark.parametrize("place", [MemoryBackend, Far])
+def test_the_first_sync_stops_while_the_source_goes_on(place: type[MemoryBackend]) -> None:
+    """Labels that moved after it was planned, and once more after it stopped, are followed by the next."""
+
+    def run(backend: FaultBackend) -> None:
+        source = Registry(place(), cache=False)
+        for number in range(2):
+            source.save("a", number, tags=["prod"], notes={"n": 0})
+
+        def go_on(report: Progress) -> None:
+            if report.phase == "survey":
+                source.tag("a", "prod", "1.0.0")
+                source.annotate("a", n=1)
+
+        with suppress(CasregError):
+            Registry(backend, cache=False).sync(source, progress=go_on)
+        backend.faults = ()
+        source.tag("a", "prod", "1.0.1")
+        source.annotate("a", n=2)
+        assert attempt(backend, source) is None
+        assert seen(Registry(backend.inner, cache=False)) == seen(source)
+
+    assert until_clean(place, run, FaultKind.BEFORE) > 20
 
 
 @pytest.mark.parametrize("place", [MemoryBackend, Far])

@@ -299,7 +299,7 @@ def test_damage_of_one_version_keeps_back_no_other() -> None:
     source, target = filled(MemoryBackend()), new()
     source.save("big", noise(5, 200_000))
     keys = {info.key for info in source.backend.list(PACKS)}
-    source.save("lost", noise(6, 200_000))
+    source.save("lost", noise(6, 200_000), tags=["prod"])
     source.backend.delete({info.key for info in source.backend.list(PACKS)} - keys)
 
     for _ in range(2):
