@@ -107,7 +107,7 @@ class Ref:
         name: The name; stored too, so that a ref under another name's key is found out.
         write: Id of the write that produced this state.
         recent: The ids of the last writes, the newest last.
-        rev: Number of the state, for people; nothing depends on it.
+        rev: Number of the state: a hint, no commit depends on it.
         stamp: Id of the collector's run that this ref was last fenced with.
         records: One for each version that has one inline.
         tags: Version and manifest of each tag.

@@ -923,8 +923,8 @@ class Registry(MutableMapping[str, Any]):
             UnsafeStorageError: The place is not fit to be written to.
             ReadOnlyError: It is a bundle, which can only be read.
             CommitConflictError, CommitUnknownError: Others kept winning; an answer was lost. Sync again.
-            CorruptError, UnsupportedFormatError: This place's marker or head is damaged, or was written by a newer
-                casreg. What is damaged of single versions is in the result.
+            CorruptError, UnsupportedFormatError: A marker is damaged, or was written by a newer casreg. What is damaged
+                of single names and versions is in the result.
             StorageError: One of the two refused or failed. What was copied stays. Sync again.
         """
         if not self._version_objects:
