@@ -120,11 +120,14 @@ def _show(session: Session, done: Synced) -> None:
 
 
 def _summary(done: Synced) -> str:
-    copied = f"{counted(len(done.copied), 'version')} of {size_text(done.size)}"
+    between = f"from {done.source} to {done.target}"
     names = f"{counted(done.names, 'name')}, {done.unchanged:,} unchanged"
     problems = len(done.conflicts) + len(done.failed)
-    left = f"; {counted(problems, 'thing')} left as they are" if problems else ""
+    left = f"; left as it is: {counted(problems, 'thing')}" if problems else ""
+    if not done.copied:
+        return f"nothing to copy {between} ({names}){left}"
+    copied = f"{counted(len(done.copied), 'version')} of {size_text(done.size)}"
     if done.dry_run:
-        return f"{copied} would be copied from {done.source} to {done.target} ({names}){left}"
+        return f"{copied} would be copied {between} ({names}){left}"
     stored = f"{size_text(done.stored)} stored in {done.seconds:.1f} s"
-    return f"{copied} copied from {done.source} to {done.target}, {stored} ({names}){left}"
+    return f"{copied} copied {between}, {stored} ({names}){left}"
