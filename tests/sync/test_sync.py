@@ -234,10 +234,11 @@ def test_what_the_source_has_not_is_deleted_when_told() -> None:
     target.protect("dear")
     source.delete("my:data", "1.0.0")
 
+    foreseen = target.sync(source, delete=True, dry_run=True)
     done = target.sync(source, delete=True)
 
-    assert done.deleted == ("my:data@1.0.0", "own@1.0.0")
-    assert done.kept == ("dear@1.0.0",)
+    assert foreseen.deleted == done.deleted == ("my:data@1.0.0", "own@1.0.0")
+    assert foreseen.kept == done.kept == ("dear@1.0.0",)
     assert done.clean
     assert target.list_objects() == ["dear", "my:data", "my:text", "small"]
     target.undelete("own", "1.0.0")
