@@ -125,12 +125,12 @@ def test_a_dry_run_makes_no_registry() -> None:
 def test_other_content_stays_and_is_reported() -> None:
     """A version with other content is left alone, each time; all else is copied."""
     source, target = filled(MemoryBackend()), new()
-    target.save("my:data", "mine", version="1.0.1")
+    target.save("my:data", "mine", version="1.0.1", tags=["prod"])
 
     for _ in range(2):
         done = target.sync(source)
         assert not done.clean
-        # A tag on it is not put on something else.
+        # A tag on it is not put on something else, nor is one that is on something else already the same.
         assert conflicts(done) == [
             ("content", "my:data@1.0.1"),
             ("tag", "my:data@prod"),
