@@ -138,8 +138,10 @@ def compare(name: str, source: State, target: History | None, terms: Terms, base
     equal = {v: e for v, e in source.live.items() if v in after and after[v].content == e.content}
     mine = labels_of(equal, _meant(source.tags, source.live))
     tags = {tag: version for tag, (version, _) in target.ref.tags.items()} if target else {}
+    gone = {tag for tag, version in tags.items() if version in deletions}  # they go with their versions
+    tags = {tag: version for tag, version in tags.items() if tag not in gone}
     theirs = labels_of({version: after[version] for version in equal}, _meant(tags, after))
-    known = _without_lost_tags(base.seen_with(theirs) if base else {}, tags, live)
+    known = _without_lost_tags(base.seen_with(theirs) if base else {}, tags, live, gone)
     merged = _possible(merge(mine, theirs, known, overwrite=terms.overwrite), source, equal)
     conflicts += [
         Unsynced(name, label.kind, label.about(name), _REASONS[label.kind]) for label in merged.conflicts
@@ -188,14 +190,16 @@ def _meant(tags: Mapping[str, Version], live: Mapping[Version, Entry]) -> dict[s
 
 
 def _without_lost_tags(
-    known: Mapping[Label, str], tags: Mapping[str, Version], live: Mapping[Version, Entry]
+    known: Mapping[Label, str], tags: Mapping[str, Version], live: Mapping[Version, Entry], gone: set[str]
 ) -> dict[Label, str]:
     """What is known, without the tags that the target lost with their versions: nobody has taken them away."""
     there = {str(version) for version in live}
     return {
         label: value
         for label, value in known.items()
-        if label.kind != "tag" or label.key in tags or value.partition(" ")[0] in there
+        if label.kind != "tag"
+        or label.key in tags
+        or (label.key not in gone and value.partition(" ")[0] in there)
     }
 
 

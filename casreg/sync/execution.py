@@ -1,4 +1,4 @@
-"""Doing what was planned: versions first, then their labels, then what has to go. Each step is one commit.
+"""Doing what was planned: versions first, then what has to go, then labels. Each step is one commit.
 
 Whoever is stopped leaves whole versions, and the next sync goes on from there: what there is to do is found from what
 is at the target, never from notes about it. Labels are merged anew inside their commit, and what is deleted is looked
@@ -180,10 +180,10 @@ class _Worker:
         assert verdict is not None
         for version in verdict.copies:
             self._copy(state, verdict, version, done)
+        if verdict.deletions:  # before labels, since tags go with versions
+            done.deleted += _delete(pair, name)
         if verdict.labels.sets or verdict.labels.removes:
             done.labels += _label(pair, name, state)
-        if verdict.deletions:
-            done.deleted += _delete(pair, name)
         done.look = pair.look(name, state)
 
     def _copy(self, state: State, verdict: Verdict, version: Version, done: _Done) -> None:

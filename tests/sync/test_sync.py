@@ -245,6 +245,20 @@ def test_what_the_source_has_not_is_deleted_when_told() -> None:
     assert target.load("own") == 1
 
 
+def test_a_tag_on_what_is_deleted_goes_where_the_source_has_it() -> None:
+    """It would go with its version otherwise, and the source's would be missing until the next sync."""
+    source, target = filled(MemoryBackend()), new()
+    target.sync(source)
+    target.save("my:data", "own", version="9.0.0", tags=["prod"])
+    target.sync(source)
+
+    foreseen = target.sync(source, delete=True, dry_run=True)
+    done = target.sync(source, delete=True)
+
+    assert foreseen.labels == done.labels == ("my:data@prod",)
+    assert seen(target) == seen(source)
+
+
 def test_a_name_that_is_given_is_deleted_alone() -> None:
     """`delete` concerns the names that are given."""
     source, target = filled(MemoryBackend()), new()
