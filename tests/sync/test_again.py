@@ -11,6 +11,7 @@ from casreg.testing.recording import RecordingBackend
 from sync.lab import Far, filled, noise, place_with, seen
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from casreg.backends.base import Backend
@@ -113,13 +114,39 @@ def test_another_repository_in_place_of_the_target_is_synced_anew() -> None:
     assert len(done.copied) == 6
 
 
+def test_another_repository_with_equal_tokens_is_another_one() -> None:
+    """Its id tells, where a storage counts its states from the beginning."""
+
+    class Same(MemoryBackend):
+        location = "memory://the-same"
+
+    sources, targets = [], []
+    for number in range(2):
+        sources.append(Registry(MemoryBackend(), cache=False))
+        sources[-1].save("name", number)
+        targets.append(Registry(Same(), cache=False))
+        targets[-1].sync(sources[-1])
+
+    done = targets[1].sync(sources[0])
+
+    assert [one.about for one in done.conflicts] == ["name@1.0.0"]
+
+
 @pytest.mark.parametrize(
-    "damage", [b"", b"nothing", b"\xff\xfe\n{}", b"{}"], ids=["empty", "text", "bytes", "cut"]
+    "damage",
+    [
+        lambda _: b"",
+        lambda _: b"nothing",
+        lambda _: b"\xff\xfe\n{}",
+        lambda data: data[:-10],
+        lambda data: data.replace(b"tag", b"tug"),
+    ],
+    ids=["empty", "text", "bytes", "cut", "changed"],
 )
-def test_a_damaged_memory_is_none(both: Both, tmp_path: Path, damage: bytes) -> None:
+def test_a_damaged_memory_is_none(both: Both, tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     """Everything is compared once more, and it is remembered anew."""
     (file,) = (tmp_path / "default-cache" / "sync").iterdir()
-    file.write_bytes(damage if damage != b"{}" else file.read_bytes()[:-10])
+    file.write_bytes(damage(file.read_bytes()))
 
     source, target = both.again()
 

@@ -146,13 +146,16 @@ def test_beside_a_collector_at_the_target() -> None:
 
 
 def test_two_syncs_at_once() -> None:
-    """Both end well, and there is one of everything."""
+    """Both end well, there is one of everything, and one of them says that it has brought it."""
+    others: list[Synced] = []
 
     def other(world: World) -> None:
-        world.at_target.sync(world.at_source)
+        others.append(world.at_target.sync(world.at_source))
 
     def check(world: World) -> None:
         _check(world)
+        assert world.done is not None
+        assert world.done.copied + others[-1].copied == ("thing@1.0.2",)
         assert world.target.list_versions("thing") == ["1.0.0", "1.0.1", "1.0.2"]
         assert world.target.info("thing@prod")["version"] == "1.0.2"
         assert world.target.sync(world.source).labels == ()
