@@ -27,7 +27,7 @@ from casreg.cli import (
 from casreg.cli.completion import VARIABLE, completion
 from casreg.cli.interrupts import end_at_once
 from casreg.cli.options import shared
-from casreg.cli.session import Session
+from casreg.cli.session import Session, log_as_before
 from casreg.display import printable
 from casreg.exceptions import CasregError
 
@@ -112,7 +112,9 @@ class _Program(click.Group):
                 **extra,
             )
 
-        sys.exit(_ended(run, session))
+        with log_as_before():
+            code = _ended(run, session)
+        sys.exit(code)
 
 
 def _ended(run: Callable[[], object], session: Session) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +13,8 @@ import casreg
 from casreg.exceptions import InvalidArgumentError, StoreLocationNotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from casreg import Mount, Registry
 
 _PLACE: Final = ("/", os.sep, "://", "~")
@@ -124,6 +127,19 @@ def opened(place: str) -> Registry | Mount:
 def is_place(text: str) -> bool:
     """Whether this is a path or a URI by its form, and not a word that may be the location of a mount."""
     return text in {"", ".", ".."} or text.lower().endswith(".casreg") or any(one in text for one in _PLACE)
+
+
+@contextmanager
+def log_as_before() -> Iterator[None]:
+    """Whatever a command shows of the log, afterwards it goes where it went before: the process may live on."""
+    log = logging.getLogger("casreg")
+    handlers, level, propagate = list(log.handlers), log.level, log.propagate
+    try:
+        yield
+    finally:
+        log.handlers[:] = handlers
+        log.setLevel(level)
+        log.propagate = propagate
 
 
 class _Handler(logging.StreamHandler):  # type: ignore[type-arg]  # it is generic for type checkers only

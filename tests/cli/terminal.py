@@ -57,7 +57,8 @@ def on_terminal(
     """
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, (40, columns))
-    variables = {key: value for key, value in os.environ.items() if key not in {"NO_COLOR", "FORCE_COLOR"}}
+    ours = {"NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES"}  # what tells of another terminal
+    variables = {key: value for key, value in os.environ.items() if key not in ours}
     child = subprocess.Popen(
         command,
         preexec_fn=lambda: _sit_down(slave),  # noqa: PLW1509 - so that Ctrl-C reaches it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import subprocess
 from dataclasses import replace
@@ -427,6 +428,16 @@ def test_verbose_shows_the_log(registry: Registry) -> None:
     registry.save("x", 1)
     assert "casreg: DEBUG: info of x" in ok("info", "x", "-v").err
     assert ok("info", "x").err == ""
+
+
+def test_the_log_goes_where_it_went_before(registry: Registry) -> None:
+    """A program that runs a command in its own process keeps its handlers, levels and all."""
+    registry.save("x", 1)
+    log = logging.getLogger("casreg")
+    before = (list(log.handlers), log.level, log.propagate)
+    ok("info", "x", "-v")
+    assert run("info", "missing", "-v").code == 3
+    assert (log.handlers, log.level, log.propagate) == before
 
 
 def test_names_that_a_terminal_would_obey(registry: Registry) -> None:
