@@ -5,6 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from casreg.backends.base import traits_of
 from casreg.exceptions import NotFound, ObjectNotFoundError
 from casreg.keys import REFS, manifest_key, name_of_ref_key
 from casreg.names import is_hidden
@@ -39,16 +40,23 @@ def ref_names(repository: Repository) -> list[str]:
     return sorted(name for name in names if name is not None and not is_hidden(name))
 
 
-def each(names: Iterable[str], question: Callable[[str], _T]) -> Iterator[tuple[str, _T]]:
+def asking(repository: Repository) -> int:
+    """How many refs are worth reading at once: of small files on this machine one, as threads would only take turns."""
+    return max(1, traits_of(repository.backend).parallel_requests)
+
+
+def each(
+    names: Iterable[str], question: Callable[[str], _T], at_once: int = _ASKING
+) -> Iterator[tuple[str, _T]]:
     """Each name with the answer of `question`, in order, several asked at once."""
     names = list(names)
-    if len(names) < 2:
+    if len(names) < 2 or at_once < 2:
         yield from ((name, question(name)) for name in names)
         return
     # A read of a local file takes no longer than handing it to a thread, so that each is given several.
-    step = max(1, min(_AT_A_TIME, len(names) // _ASKING))
+    step = max(1, min(_AT_A_TIME, len(names) // at_once))
     parts = [names[at : at + step] for at in range(0, len(names), step)]
-    with Threads(min(_ASKING, len(parts)), "casreg-list") as threads:
+    with Threads(min(at_once, len(parts)), "casreg-list") as threads:
         for answers in threads.map(lambda part: [(name, question(name)) for name in part], parts):
             yield from answers
 
@@ -60,7 +68,8 @@ def list_names(repository: Repository) -> list[str]:
         CorruptError: A ref is damaged.
         StorageError: The place cannot be read.
     """
-    return [name for name, lives in each(ref_names(repository), repository.refs.lives) if lives]
+    found = each(ref_names(repository), repository.refs.lives, asking(repository))
+    return [name for name, lives in found if lives]
 
 
 def list_versions(repository: Repository, name: str, selector: Selector | None) -> list[str]:
@@ -82,7 +91,9 @@ def list_all(repository: Repository) -> dict[str, list[str]]:
         CorruptError: A ref is damaged.
         StorageError: The place cannot be read.
     """
-    found = each(ref_names(repository), lambda name: list_versions(repository, name, None))
+    found = each(
+        ref_names(repository), lambda name: list_versions(repository, name, None), asking(repository)
+    )
     return {name: versions for name, versions in found if versions}
 
 
@@ -121,7 +132,9 @@ def describe_all(repository: Repository) -> dict[str, Any]:
         CorruptError: A ref or a manifest is damaged.
         StorageError: The place cannot be read.
     """
-    found = each(ref_names(repository), lambda name: describe_each(repository, name, Latest()))
+    found = each(
+        ref_names(repository), lambda name: describe_each(repository, name, Latest()), asking(repository)
+    )
     return {name: rows[0] for name, rows in found if rows}
 
 
@@ -308,6 +321,10 @@ def summaries(repository: Repository, most: int, pattern: str = "*") -> tuple[li
     at = 0
     while at < len(names) and len(rows) < most:
         part = names[at : at + most - len(rows)]
-        rows += [row for _, row in each(part, lambda name: repository.refs.ask(name, ask)) if row is not None]
+        rows += [
+            row
+            for _, row in each(part, lambda name: repository.refs.ask(name, ask), asking(repository))
+            if row is not None
+        ]
         at += len(part)
     return rows, len(names) - at

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
-from casreg.listing import describe_each, each, ref_names
+from casreg.listing import asking, describe_each, each, ref_names
 
 if TYPE_CHECKING:
     from casreg.repository import Repository
@@ -32,7 +32,7 @@ def find(
         Exception: What a condition in `where` raises.
     """
     names = [name for name in ref_names(repository) if fnmatchcase(name, pattern)]
-    found = each(names, lambda name: describe_each(repository, name, selector))
+    found = each(names, lambda name: describe_each(repository, name, selector), asking(repository))
     return [row for _, rows in found for row in rows if fits(row, where)]
 
 

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 MAX_IN_FLIGHT: Final = 4
 """Packs that are being written at the same time, each up to 32 MiB of memory."""
 
-MAX_FAR_IN_FLIGHT: Final = 8
-"""The same for places that say of themselves that they are worth more requests at once."""
+MAX_FAR_IN_FLIGHT: Final = 5
+"""The same for places that say of themselves that they are worth more requests at once. More memory costs more than it
+brings: saves of 1 GiB to a server 20 ms away were slower by a tenth with eight."""
 
 _TABLE_ROOM: Final = 256 * 1024
 

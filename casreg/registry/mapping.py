@@ -12,7 +12,7 @@ from casreg.exceptions import (
     ObjectNotFoundError,
     VersionProtectedError,
 )
-from casreg.listing import each, ref_names
+from casreg.listing import asking, each, ref_names
 from casreg.repository.editing import delete
 from casreg.repository.finding import select
 from casreg.versions import Exact, Latest
@@ -93,7 +93,7 @@ def clear(repository: Repository) -> None:
         StorageError: The storage refused or failed.
     """
     names = ref_names(repository)
-    found = each(names, lambda name: repository.refs.ask(name, _protected))
+    found = each(names, lambda name: repository.refs.ask(name, _protected), asking(repository))
     protected = [f"{name}@{version}" for name, versions in found for version in versions]
     if protected:
         raise VersionProtectedError(

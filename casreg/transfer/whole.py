@@ -15,7 +15,7 @@ from casreg.exceptions import (
     VersionConflictError,
     VersionProtectedError,
 )
-from casreg.listing import each, ref_names
+from casreg.listing import asking, each, ref_names
 from casreg.repository.committing import Terms, in_the_way
 from casreg.transfer.copying import copy
 from casreg.transfer.meter import Meter
@@ -193,7 +193,9 @@ def _chosen(
     for name, selector in [Wanted(name, of_each) for name in ref_names(source)] if wanted is None else wanted:
         by_name[name].append(selector)
     choice = _Choice()
-    answers = each(sorted(by_name), lambda name: _asked(source, name, by_name[name], strict=strict))
+    answers = each(
+        sorted(by_name), lambda name: _asked(source, name, by_name[name], strict=strict), asking(source)
+    )
     for name, (found, tags) in answers:
         choice.has_empty |= not found
         for version in sorted(found)[-1:] if single else sorted(found):
@@ -260,7 +262,7 @@ def _check_conflicts(target: Repository, choice: _Choice, terms: Terms) -> None:
     def ask(name: str) -> dict[str, CasregError]:
         return target.refs.ask(name, lambda history: _conflicts(history, by_name[name], terms, choice))
 
-    for _, failures in each(by_name, ask):
+    for _, failures in each(by_name, ask, asking(target)):
         failed.update(failures)
     if failed:
         raise _together(failed, len(choice.items))

@@ -157,6 +157,25 @@ def test_a_save_survives_one_failure_at_any_request(
         assert after.load(target) == value
 
 
+@pytest.mark.parametrize(
+    "harm",
+    ["lost", *(pytest.param(harm, marks=pytest.mark.soak) for harm in ("cut", "503-after", "409-after"))],
+)
+def test_a_first_save_survives_one_failure_at_any_request(proxy: FaultProxy, harm: str) -> None:
+    """The bucket, the probe and the marker included: one version, once, that loads."""
+    for at in range(1, 100):
+        uri = f"gs://first-{secrets.token_hex(6)}?endpoint={proxy.url}"
+        proxy.reset(at_request(at, HARMS[harm]))
+        assert Registry(uri, cache=False).save("a", at) == "1.0.0"
+        harmed = proxy.faults
+        proxy.reset()
+        after = Registry(uri, cache=False)
+        assert (after.list_versions("a"), after.load("a")) == (["1.0.0"], at)
+        if not harmed:
+            break
+    assert 18 <= at < 99
+
+
 def test_a_load_survives_one_failure_at_any_request(proxy: FaultProxy, place: str) -> None:
     """Reads are asked again; what comes is whole."""
     array = np.random.default_rng(1).random(200_000)

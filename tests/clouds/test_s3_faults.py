@@ -30,6 +30,9 @@ FAULTS = {
     "409 after": proxies.refusal(409, after=True),
 }
 
+SILENCES = {"stalled": proxies.STALL, "hung": proxies.HANG}
+"""Each takes as long as a server may be silent, so that they are not tried everywhere."""
+
 every_fault = pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
 
 
@@ -79,7 +82,7 @@ def test_a_fault_at_any_request_of_the_first_save(
     assert each_request(s3_proxy, fault, prepare, save, check) >= 18
 
 
-@every_fault
+@pytest.mark.parametrize("fault", [*FAULTS.values(), *SILENCES.values()], ids=[*FAULTS, *SILENCES])
 def test_a_fault_at_any_request_of_a_later_save(
     s3_proxy: FaultProxy, seaweedfs: servers.Server, fault: Fault
 ) -> None:
@@ -91,7 +94,8 @@ def test_a_fault_at_any_request_of_a_later_save(
 
     def save() -> None:
         saved.append(content(300_000))
-        assert registry(s3_proxy.endpoint, prefix).save("a", saved[-1]) == f"1.0.{len(saved)}"
+        harmed = registry(s3_proxy.endpoint, prefix, timeout=1.5)
+        assert harmed.save("a", saved[-1]) == f"1.0.{len(saved)}"
 
     def check() -> None:
         there = registry(seaweedfs.endpoint, prefix)
