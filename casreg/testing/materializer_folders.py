@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,9 +85,11 @@ class MemoryInFolder:
         return take_part(self, path, stored, self.table)
 
     def __truediv__(self, path: str) -> Path:
-        """See `InFolder.__truediv__`. The caller's tests remove the system's temporary folder."""
+        """See `InFolder.__truediv__`. The file goes with this object."""
         self._file(path)
-        return self._write(Path(tempfile.mkdtemp(prefix="casreg-test-")), path, path)
+        folder = Path(tempfile.mkdtemp(prefix="casreg-test-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return self._write(folder, path, path)
 
     def _file(self, path: str) -> bytes:
         if path not in self.files:

@@ -225,7 +225,7 @@ def _seaweedfs(folder: Path) -> Plan:
         "master.volumeSizeLimitMB": 128,
         "volume.port": volume,
         "volume.port.grpc": volume_rpc,
-        "volume.max": 0,
+        "volume.max": 5000,  # else as many as the free disk holds if all were full, soon too few: each bucket has its own
         "volume.preStopSeconds": 0,
         "filer": "true",
         "filer.port": filer,
@@ -253,7 +253,9 @@ def _seaweedfs(folder: Path) -> Plan:
 
     kinds = (("master", master_rpc), ("volume", volume_rpc), ("filer", filer_rpc), ("s3", s3_rpc))
     sockets = tuple(f"/tmp/seaweedfs-{kind}-grpc-{port}.sock" for kind, port in kinds)  # noqa: S108 - its own choice
-    return Plan("SeaweedFS", f"{_HOST}:{s3}", command, ready, sockets)
+    # Two volumes for a new bucket, not seven: each is three open files.
+    environment = (("WEED_MASTER_VOLUME_GROWTH_COPY_1", "2"),)
+    return Plan("SeaweedFS", f"{_HOST}:{s3}", command, ready, sockets, environment)
 
 
 _IDENTITIES: Final = [

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from casreg.backends.base import Backend
     from casreg.testing.proxy import Request
 
-pytestmark = [pytest.mark.clouds, pytest.mark.soak]
+pytestmark = pytest.mark.clouds
 
 
 @pytest.fixture(autouse=True)
