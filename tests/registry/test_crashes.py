@@ -64,8 +64,12 @@ ALL: dict[str, list[Any]] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("window", "subsets"),
+    [pytest.param(3, 1, id="few-lost"), pytest.param(6, 2, id="many-lost", marks=pytest.mark.soak)],
+)
 @pytest.mark.parametrize("label", HISTORIES)
-def test_a_power_failure_at_any_moment(tmp_path: Path, label: str) -> None:
+def test_a_power_failure_at_any_moment(tmp_path: Path, label: str, window: int, subsets: int) -> None:
     """Whatever a crash leaves: the registry opens, all that is listed loads and verifies, every promise holds, and
     the same operations can be done again.
     """
@@ -88,7 +92,7 @@ def test_a_power_failure_at_any_moment(tmp_path: Path, label: str) -> None:
         _check(base / "place", promises, len(marks))
         folder.mkdir()
 
-    states = replay_crashes(recorder, tmp_path / "crashed", check, window=6, random_subsets=2)
+    states = replay_crashes(recorder, tmp_path / "crashed", check, window=window, random_subsets=subsets)
     assert states > 100
 
 
