@@ -10,7 +10,7 @@ from casreg.exceptions import NotFound, ObjectNotFoundError
 from casreg.keys import REFS, manifest_key, name_of_ref_key
 from casreg.names import is_hidden
 from casreg.repository.finding import checked, manifest_of, select
-from casreg.threads import Threads
+from casreg.threads import ahead_in_parts
 from casreg.versions import Exact, Latest, Range
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _ASKING: Final = 8
-_AT_A_TIME: Final = 16
 
 
 def ref_names(repository: Repository) -> list[str]:
@@ -50,15 +49,7 @@ def each(
 ) -> Iterator[tuple[str, _T]]:
     """Each name with the answer of `question`, in order, several asked at once."""
     names = list(names)
-    if len(names) < 2 or at_once < 2:
-        yield from ((name, question(name)) for name in names)
-        return
-    # A read of a local file takes no longer than handing it to a thread, so that each is given several.
-    step = max(1, min(_AT_A_TIME, len(names) // at_once))
-    parts = [names[at : at + step] for at in range(0, len(names), step)]
-    with Threads(min(at_once, len(parts)), "casreg-list") as threads:
-        for answers in threads.map(lambda part: [(name, question(name)) for name in part], parts):
-            yield from answers
+    return zip(names, ahead_in_parts(question, names, at_once), strict=True)
 
 
 def list_names(repository: Repository) -> list[str]:

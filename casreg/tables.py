@@ -18,7 +18,7 @@ from casreg.exceptions import CorruptError, NotFound, StorageError
 from casreg.fetch.sharing import at_once
 from casreg.ingest.packing import Place
 from casreg.packs import key_of, parse_table, table_range
-from casreg.threads import Threads
+from casreg.threads import ahead
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -102,12 +102,8 @@ class Tables:
         if len(packs) < 2 or not traits_of(self._backend).parallel_requests:
             return
         wanted = packs[: MAX_RECORDS // _RECORDS]
-        threads = Threads(min(at_once(self._backend), len(wanted)), "casreg-tables")
-        try:
-            for future in [threads.submit(self.get, pack, head) for pack in wanted]:
-                future.result()
-        finally:
-            threads.shutdown(wait=True, cancel_futures=True)
+        for _ in ahead(lambda pack: self.get(pack, head), wanted, at_once(self._backend), len(wanted)):
+            pass
 
     def put(self, table: Table) -> None:
         """Keep a table."""
@@ -165,6 +161,12 @@ class Duplicates:
                 self._take(pack)
         return {digest: self._places[digest] for digest in digests if digest in self._places}
 
+    def add(self, table: Table) -> None:
+        """Find the chunks of this pack, too."""
+        self._used[table.pack.name] = table
+        for digest, located in table.records.items():
+            self._places.setdefault(digest, Place(table.pack, located))
+
     def seen(self, name: str) -> RunId | None:
         """When the pack with this name was seen, if this search has used it."""
         table = self._used.get(name)
@@ -190,8 +192,5 @@ class Duplicates:
             log.warning("nothing is built on a pack that cannot be read: %s", err)
             self._unreadable.add(pack.name)
             return
-        if table is None:
-            return
-        self._used[pack.name] = table
-        for digest, located in table.records.items():
-            self._places.setdefault(digest, Place(pack, located))
+        if table is not None:
+            self.add(table)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
 _P = ParamSpec("_P")
 _S = TypeVar("_S")
 _T = TypeVar("_T")
 
 MAX_WORKERS: Final = 8
+_PART: Final = 16
 
 
 def workers() -> int:
@@ -46,20 +48,48 @@ class Threads(ThreadPoolExecutor):
         return future
 
 
-def ahead(work: Callable[[_S], _T], items: Iterable[_S], most: int) -> Iterator[_T]:
-    """`work` of each item, in order, done by threads that are a little ahead: at most `most` items at a time.
+def ahead(
+    work: Callable[[_S], _T], items: Iterable[_S], threads: int, most: int | None = None
+) -> Generator[_T]:
+    """`work` of each item, in order, done by threads that are a little ahead of whoever takes the results.
 
-    What it raises ends all of it.
+    Items are asked for as they are needed.  The first error, in the order of the items, ends all of it: what was not
+    begun is given up, and what was begun is waited for.  So it is if the generator is closed.
+
+    Args:
+        work: Is called in several threads; in the caller's, if there is only one item or one thread.
+        items: May be endless.
+        threads: So many work at once.
+        most: So many items are under way, or done and not yet taken; by default as many as there are threads.
     """
+    left = iter(items)
+    first = list(islice(left, 2))
+    if len(first) < 2 or threads < 2:  # it is done sooner here than handed to a thread
+        yield from map(work, chain(first, left))
+        return
+    most = threads if most is None else most
+    pool = Threads(min(threads, most), "casreg-ahead")
     pending: deque[Future[_T]] = deque()
-    with Threads(most, "casreg-ahead") as threads:
-        try:
-            for item in items:
-                pending.append(threads.submit(work, item))
-                if len(pending) >= most:
-                    yield pending.popleft().result()
-            while pending:
+    try:
+        for item in chain(first, left):
+            pending.append(pool.submit(work, item))
+            if len(pending) >= most:
                 yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def ahead_in_parts(work: Callable[[_S], _T], items: Sequence[_S], threads: int) -> Generator[_T]:
+    """As `ahead`, for many small items: a thread gets several at a time.
+
+    To read a small local file takes no longer than to hand it to a thread.
+    """
+    if threads < 2:
+        yield from map(work, items)
+        return
+    step = max(1, min(_PART, len(items) // threads))
+    parts = (items[at : at + step] for at in range(0, len(items), step))
+    for results in ahead(lambda part: [work(item) for item in part], parts, threads, 2 * threads):
+        yield from results

@@ -15,7 +15,7 @@ from casreg.exceptions import CorruptError, NotFound
 from casreg.fetch import plan, verified
 from casreg.fetch.sharing import at_once
 from casreg.packs import FRAME, key_of, parse_table, table_range
-from casreg.threads import Threads
+from casreg.threads import ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -90,11 +90,8 @@ class Excerpts:
             _, pieces = verified.read(self._backend, request, lambda number: chunks[number - first])
             return [piece for _, piece in pieces]
 
-        if len(wanted) == 1:
-            return fetch(wanted[0])
-        with Threads(max(1, min(at_once(self._backend), len(wanted))), "casreg-open") as threads:
-            fetched = [threads.submit(fetch, request) for request in wanted]
-            return [piece for future in fetched for piece in future.result()]
+        fetched = ahead(fetch, wanted, at_once(self._backend), len(wanted))
+        return [piece for pieces in fetched for piece in pieces]
 
     def _trimmed(self, pack: PackRef, part: plan.Part, first: int, chunks: Sequence[Chunk]) -> Run:
         """The bytes of the run that are worth reading for the part that is wanted of it."""

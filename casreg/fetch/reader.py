@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +14,7 @@ from casreg.keys import manifest_key
 from casreg.manifests import decode_list, decode_tree
 from casreg.model import section_name
 from casreg.progress import Progress
-from casreg.threads import Threads
+from casreg.threads import ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -208,19 +207,8 @@ class VersionReader:
             return size, len(pieces), sum(len(memoryview(piece)) for _, piece in pieces)
 
         counted = section == "data"
-        if len(wanted) == 1:
-            self._report(*fetch(wanted[0]), counted=counted)
-            return
-        threads = Threads(min(at_once(self._backend), len(wanted)), "casreg-load")
-        try:
-            window = deque(threads.submit(fetch, request) for request in wanted[:_WINDOW])
-            for request in wanted[_WINDOW:]:
-                self._report(*window.popleft().result(), counted=counted)
-                window.append(threads.submit(fetch, request))
-            for future in window:
-                self._report(*future.result(), counted=counted)
-        finally:
-            threads.shutdown(wait=True, cancel_futures=True)
+        for read, count, size in ahead(fetch, wanted, at_once(self._backend), _WINDOW):
+            self._report(read, count, size, counted=counted)
 
     def _inline(self, first: int, chunks: Sequence[Chunk]) -> list[tuple[int, Buffer]]:
         """Chunks of a payload that stands in the manifest, one after the other."""

@@ -11,10 +11,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from casreg.exceptions import CommitConflictError
-from casreg.gc.work import at_once
 from casreg.keys import REFS, name_of_ref_key
 from casreg.refs.landing import Held, Write, land
 from casreg.refs.pace import pace_for
+from casreg.threads import ahead_in_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -69,7 +69,7 @@ def fence(
     names = sorted(ref_names(repository) | set(known))
     work = partial(_fenced, repository, run, frozenset(left), reader)
     report.tell("fence", 0, len(names))
-    for number, (name, reached) in enumerate(at_once(names, work, threads), 1):
+    for number, (name, reached) in enumerate(ahead_in_parts(work, names, threads), 1):
         left -= reached
         report.tell("fence", number, len(names), name)
     return left

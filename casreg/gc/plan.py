@@ -12,8 +12,9 @@ from casreg.gc.fence import ref_names
 from casreg.gc.head import lists_of, read_head, read_list
 from casreg.gc.names import KINDS, Name, key_of, kind_of, name_of, names_of, of_manifest
 from casreg.gc.reach import Expired, Reader
-from casreg.gc.work import Report, at_once, threads_for
+from casreg.gc.work import Report, threads_for
 from casreg.keys import DATA_PREFIXES
+from casreg.threads import ahead_in_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -137,8 +138,8 @@ def _without_live(
     """Take what refs reach out of the listing. Returns their expired versions that are still there."""
     expired: list[Expired] = []
     names = sorted(refs)
-    reached = at_once(
-        names, lambda name: reader.reach(reader.held(name))[1], threads_for(repository.backend, terms)
+    reached = ahead_in_parts(
+        lambda name: reader.reach(reader.held(name))[1], names, threads_for(repository.backend, terms)
     )
     for number, (name, reach) in enumerate(zip(names, reached, strict=True), 1):
         for one in reach.names:

@@ -135,7 +135,7 @@ def plan(pair: Pair, names: Iterable[str] | None, progress: ProgressCallback | N
             return Look(name, failed=Unsynced(name, "unreadable", name, str(err)))
 
     looks = []
-    for found in ahead(look, chosen, most) if most > 1 else map(look, chosen):
+    for found in ahead(look, chosen, most):
         looks.append(found)
         if progress:
             progress(Progress("survey", found.name, len(looks), len(chosen), 0, 0))

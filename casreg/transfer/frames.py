@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from casreg import codec
@@ -12,10 +11,10 @@ from casreg.fetch import plan
 from casreg.fetch.sharing import at_once, fill
 from casreg.ingest.packing import Encoded
 from casreg.packs import iterate_frames, key_of, open_frame
-from casreg.threads import Threads, workers
+from casreg.threads import ahead, workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 
     from typing_extensions import Buffer
 
@@ -79,9 +78,8 @@ class FrameReader:
             data = self._backend.get(key_of(request.pack), request.start, request.stop).data
             return [use(one) for one in _opened(request, memoryview(data), chunks, wanted)]
 
-        return _ahead(
-            fetch, self._requests(section, chunks, numbers), max(2 * workers(), at_once(self._backend))
-        )
+        threads = max(2 * workers(), at_once(self._backend))
+        return ahead(fetch, self._requests(section, chunks, numbers), threads, _AHEAD)
 
     def _requests(
         self, section: str, chunks: Sequence[Chunk], numbers: Collection[int]
@@ -129,26 +127,3 @@ def _encoded(chunk: Chunk, codec_id: int, stored: memoryview, data: Buffer) -> E
     if len(stored) >= chunk.size:
         return Encoded(chunk.digest, codec.RAW, data, chunk.size)
     return Encoded(chunk.digest, codec_id, stored, chunk.size)
-
-
-def _ahead(
-    fetch: Callable[[plan.Request], list[_T]], requests: Iterable[plan.Request], at_most: int
-) -> Generator[list[_T]]:
-    """`fetch` of each request, in order, done by threads, `at_most` so many, that are a little ahead."""
-    left = iter(requests)
-    head = [request for _, request in zip(range(2), left, strict=False)]
-    if len(head) < 2:  # one request is done sooner here than handed to a thread
-        for request in head:
-            yield fetch(request)
-        return
-    threads = Threads(min(_AHEAD, at_most), "casreg-copy")
-    try:
-        window = deque(threads.submit(fetch, request) for request in head)
-        for request in left:
-            window.append(threads.submit(fetch, request))
-            if len(window) >= _AHEAD:
-                yield window.popleft().result()
-        while window:
-            yield window.popleft().result()
-    finally:
-        threads.shutdown(wait=True, cancel_futures=True)
