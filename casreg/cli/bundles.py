@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from casreg.cli.session import Session
 
+_file = click.argument("path", metavar="FILE.casreg", type=click.Path(dir_okay=False))
+_versions = key_argument("names", metavar="[NAME[@VERSION]]...", nargs=-1)
+
 
 @click.command(
     "export",
@@ -22,8 +25,8 @@ if TYPE_CHECKING:
     short_help="Write versions into one file.",
     examples=("casreg export all.casreg", "casreg export models.casreg my:model@prod my:data -r team"),
 )
-@click.argument("path", metavar="FILE.casreg", type=click.Path(dir_okay=False))
-@key_argument("names", metavar="[NAME[@VERSION]]...", nargs=-1)
+@_file
+@_versions
 @click.pass_obj
 def export_(session: Session, path: str, names: Sequence[str]) -> None:
     """Write versions into one new file, by default all. It is there when it is whole, or not at all.
@@ -42,8 +45,8 @@ def export_(session: Session, path: str, names: Sequence[str]) -> None:
     short_help="Take versions out of such a file.",
     examples=("casreg import models.casreg", "casreg import models.casreg my:model -r team"),
 )
-@click.argument("path", metavar="FILE.casreg", type=click.Path(dir_okay=False))
-@key_argument("names", metavar="[NAME[@VERSION]]...", nargs=-1)
+@_file
+@_versions
 @click.pass_obj
 def import_(session: Session, path: str, names: Sequence[str]) -> None:
     """Take versions out of a file that `casreg export` wrote, by default all; only what is missing is written.

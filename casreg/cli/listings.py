@@ -11,10 +11,9 @@ from casreg.cli.options import Command, key_argument
 from casreg.cli.output import (
     Column,
     json_text,
-    remark,
     show_fields,
     show_json,
-    show_table,
+    show_rows,
     size_cell,
     text_cell,
     time_cell,
@@ -66,7 +65,7 @@ _FILES: Final = (
     Column("", lambda row: "executable" if row["executable"] else ""),
 )
 _FOUND: Final = (
-    Column("name", text_cell("key")),
+    Column("name", lambda row: f"{row['name']}@{row['version']}"),
     Column("size", size_cell("size"), number=True),
     Column("created", time_cell("created")),
     Column("metadata", lambda row: _pairs(row["metadata"])),
@@ -90,13 +89,8 @@ def ls(session: Session, pattern: str) -> None:
     registry, inside = session.find(pattern)
     with waiting(session, "reading the names"):
         rows = registry.overview(inside or "*")
-    if session.json:
-        show_json(rows)
-    elif rows:
-        show_table(_NAMES, rows)
-    else:
-        like = "" if inside in {"", "*"} else f" like {inside!r}"
-        remark(session, f"there are no names{like} in {registry.backend.location}")
+    like = "" if inside in {"", "*"} else f" like {inside!r}"
+    show_rows(session, _NAMES, rows, f"there are no names{like} in {registry.backend.location}")
 
 
 @click.command(cls=Command, examples=("casreg versions my:data", "casreg versions 'my:data@>=1,<2' --json"))
@@ -112,10 +106,7 @@ def versions(session: Session, key: str) -> None:
     if not rows:
         raise ObjectNotFoundError(f"no version of {key!r} is there now; `casreg history` says which were")
     rows.reverse()
-    if session.json:
-        show_json(rows)
-    else:
-        show_table(_VERSIONS, rows)
+    show_rows(session, _VERSIONS, rows)
 
 
 @click.command(
@@ -157,13 +148,7 @@ def info(session: Session, key: str) -> None:
 def files(session: Session, key: str) -> None:
     """List the files that a version consists of. `casreg cat` prints one, `casreg load` writes all."""
     registry, inside = session.find(key)
-    rows = registry.files(inside)
-    if session.json:
-        show_json(rows)
-    elif rows:
-        show_table(_FILES, rows)
-    else:
-        remark(session, "it has no files")
+    show_rows(session, _FILES, registry.files(inside), "it has no files")
 
 
 @click.command(
@@ -179,11 +164,7 @@ def history(session: Session, key: str) -> None:
     What is deleted can be brought back with `casreg undelete`; of what is retired only the number is left.
     """
     registry, inside = session.find(key)
-    rows = registry.history(inside)
-    if session.json:
-        show_json(rows)
-    else:
-        show_table(_HISTORY, rows)
+    show_rows(session, _HISTORY, registry.history(inside))
 
 
 @click.command(
@@ -213,15 +194,7 @@ def find(session: Session, pattern: str, conditions: Sequence[str]) -> None:
     registry, inside = session.find(pattern)
     with waiting(session, "searching"):
         rows = registry.find(inside or "*", where=where)
-    if session.json:
-        show_json(rows)
-        return
-    for row in rows:
-        row["key"] = f"{row['name']}@{row['version']}"
-    if rows:
-        show_table(_FOUND, rows)
-    else:
-        remark(session, f"nothing fits in {registry.backend.location}")
+    show_rows(session, _FOUND, rows, f"nothing fits in {registry.backend.location}")
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

@@ -80,6 +80,16 @@ def _show_rich(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> Non
     Console(highlight=False).print(table)
 
 
+def show_rows(session: Session, columns: Sequence[Column], rows: Sequence[Any], nothing: str = "") -> None:
+    """Rows as one JSON document or as a table, or a remark that there is `nothing`."""
+    if session.json:
+        show_json(rows)
+    elif rows or not nothing:
+        show_table(columns, rows)
+    else:
+        remark(session, nothing)
+
+
 def show_fields(fields: Mapping[str, str]) -> None:
     """One `key: value` in each line, the values below each other."""
     width = max(map(len, fields)) + 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -182,13 +182,23 @@ def test_small_items_go_in_parts(count: int) -> None:
     assert changes <= count / max(1, min(16, count // 4))
 
 
+class Seen(list[int]):
+    """Items that know how many parts of them were asked for."""
+
+    parts = 0
+
+    def __getitem__(self, at: Any) -> Any:
+        self.parts += 1
+        return super().__getitem__(at)
+
+
 def test_parts_are_taken_as_they_are_needed() -> None:
-    """Whoever takes no more results of many items has not done them all."""
-    done: list[int] = []
-    results = ahead_in_parts(done.append, range(10_000), 2)
-    next(results)
+    """Whoever takes no more results of many items has not done them all: two parts are there for each thread."""
+    items = Seen(range(10_000))
+    results = ahead_in_parts(abs, items, 3)
+    assert [next(results) for _ in range(17)] == list(range(17))
+    assert items.parts == 2 * 3 + 1
     results.close()
-    assert len(done) <= 16 * 2 * 2
 
 
 AT_THE_END = """
