@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from casreg.cli.options import Command, key_argument
-from casreg.cli.output import json_text, show_fields, show_json
+from casreg.cli.output import json_text, name_in, show_fields, show_json, show_version
 from casreg.cli.values import fields_of
 from casreg.exceptions import InvalidArgumentError
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def tag(session: Session, key: str, tag_name: str) -> None:
     """Let a tag point to a version (by default the latest), wherever it pointed before."""
     registry, inside = session.find(key, "tag")
-    _say(session, key, registry.tag(inside, tag_name), tag=tag_name)
+    show_version(session, key, registry.tag(inside, tag_name), tag=tag_name)
 
 
 @click.command(cls=Command, examples=("casreg untag my:model prod",))
@@ -40,7 +40,7 @@ def untag(session: Session, key: str, tag_name: str) -> None:
     registry, inside = session.find(key, "untag")
     registry.untag(inside, tag_name)
     if session.json:
-        show_json({"name": _name(key), "removed": tag_name})
+        show_json({"name": name_in(key), "removed": tag_name})
 
 
 @click.command(
@@ -74,7 +74,7 @@ def annotate(session: Session, key: str, pairs: Sequence[str]) -> None:
 def protect(session: Session, key: str) -> None:
     """Let a version (by default the latest) neither be deleted nor replaced."""
     registry, inside = session.find(key, "protect")
-    _say(session, key, registry.protect(inside), protected=True)
+    show_version(session, key, registry.protect(inside), protected=True)
 
 
 @click.command(
@@ -87,7 +87,7 @@ def protect(session: Session, key: str) -> None:
 def unprotect(session: Session, key: str) -> None:
     """Let a version (by default the latest) be deleted and replaced again."""
     registry, inside = session.find(key, "unprotect")
-    _say(session, key, registry.unprotect(inside), protected=False)
+    show_version(session, key, registry.unprotect(inside), protected=False)
 
 
 @click.command(
@@ -105,19 +105,7 @@ def rename(session: Session, old: str, new: str) -> None:
     registry, inside = session.find(old, "rename")
     numbers = registry.rename(inside, new.rpartition("/")[2])
     if session.json:
-        show_json({"name": _name(new), "versions": numbers})
+        show_json({"name": name_in(new), "versions": numbers})
         return
     for number in numbers:
         click.echo(f"{new}@{number}")
-
-
-def _say(session: Session, key: str, version: str, **more: object) -> None:
-    if session.json:
-        show_json({"name": _name(key), "version": version, **more})
-    else:
-        click.echo(f"{key.partition('@')[0]}@{version}")
-
-
-def _name(key: str) -> str:
-    """The name in a key, as its registry knows it."""
-    return key.partition("@")[0].rpartition("/")[2]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import click
 
 from casreg.cli.asking import check_asked, confirm
 from casreg.cli.bars import watching
 from casreg.cli.options import Command, key_argument, yes_option
-from casreg.cli.output import counted, remark, show_json
+from casreg.cli.output import counted, remark, show_json, show_version
 from casreg.cli.values import fields_of
 from casreg.display import size_text
 from casreg.exceptions import ObjectNotFoundError
@@ -217,13 +217,4 @@ class _Doomed:
 def undelete(session: Session, key: str) -> None:
     """Bring a deleted version back, as long as its data have not been collected."""
     registry, inside = session.find(key, "undelete")
-    version = registry.undelete(inside)
-    _done(session, key, version)
-
-
-def _done(session: Session, key: str, version: str, **more: Any) -> None:
-    name = key.partition("@")[0]
-    if session.json:
-        show_json({"name": name, "version": version, **more})
-    else:
-        click.echo(f"{name}@{version}")
+    show_version(session, key, registry.undelete(inside))

@@ -97,6 +97,19 @@ def show_fields(fields: Mapping[str, str]) -> None:
         click.echo(f"{key + ':':<{width}}{printable(value)}".rstrip())
 
 
+def show_version(session: Session, key: str, version: str, **more: object) -> None:
+    """The version that something was done to, as `name@version`; what JSON says beside that is given too."""
+    if session.json:
+        show_json({"name": name_in(key), "version": version, **more})
+    else:
+        click.echo(f"{key.partition('@')[0]}@{version}")
+
+
+def name_in(key: str) -> str:
+    """The name in a key, as its registry knows it: without a location and a version."""
+    return key.partition("@")[0].rpartition("/")[2]
+
+
 def remark(session: Session, text: str) -> None:
     """A line on standard error, beside the result, for people. Not with `--quiet`."""
     if not session.quiet:

@@ -366,6 +366,8 @@ def test_mounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "leave one of them out" in error("ls", "team/", "-r", "team", code=2)
     assert "two places" in error("rename", "team/my:f", "my:f", code=2)
     assert ok("rename", "team/my:f", "team/my:g").out == "team/my:g@1.0.0\n"
+    assert ok("rm", "team/my:g@1.0.0", "-y").out == "team/my:g@1.0.0\n"
+    assert ok("undelete", "team/my:g@1.0.0", "--json").json == {"name": "my:g", "version": "1.0.0"}
     listed = ok("mounts", "--json").json
     assert listed["registry"] == Registry().backend.location
     assert [(one["location"], one["read_only"]) for one in listed["mounts"]] == [
