@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from casreg.backends.local import FileSystem
 from casreg.backends.memory import MemoryBackend
@@ -12,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from casreg.backends.base import Backend, Token
+    from places import Places
 
 
 class NoFlush(FileSystem):
@@ -52,3 +57,14 @@ def text(size: int, seed: int = 0) -> bytes:
     draw = random.Random(seed)
     words = [bytes(draw.choices(b"abcdefghijklmnopqrstuvwxyz", k=draw.randint(2, 9))) for _ in range(2000)]
     return b" ".join(draw.choices(words, k=size // 5))[:size].ljust(size, b".")
+
+
+def run_model(
+    model: Callable[[Callable[[], Backend]], RuleBasedStateMachine], places: Places, examples: int, steps: int
+) -> None:
+    """So many examples of a model, each at new places. No flushes: no power failure will ever meet these."""
+    new_place = replace(places, file_system=NoFlush()).new
+    run_state_machine_as_test(
+        lambda: model(new_place),  # type: ignore[arg-type]  # its text allows a function
+        settings=settings(max_examples=examples, stateful_step_count=steps),
+    )

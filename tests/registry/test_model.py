@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import settings, strategies as st
+from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
     rule,
-    run_state_machine_as_test,
 )
 
 from casreg.backends.memory import MemoryBackend
@@ -22,7 +21,7 @@ from casreg.exceptions import ObjectNotFoundError, VersionConflictError, Version
 from casreg.refs import spill
 from casreg.registry import Registry
 from casreg.versions import Version, next_after, parse_version
-from registry.lab import NoFlush, noise
+from registry.lab import noise, run_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -454,23 +453,15 @@ class Model(RuleBasedStateMachine):
 
 
 EXAMPLES = {"memory": 60, "local": 15, "s3": 10, "gcs": 10}
-
-
-def run(places: Places, examples: int) -> None:
-    """Forty steps an example. No flushes: no power failure will ever meet these places."""
-    new_place = replace(places, file_system=NoFlush()).new
-    run_state_machine_as_test(
-        lambda: Model(new_place),  # type: ignore[arg-type]  # its text allows a function
-        settings=settings(max_examples=examples, stateful_step_count=40),
-    )
+STEPS = 40
 
 
 def test_model(places: Places) -> None:
     """Whatever is done to a Registry, it tells and holds what the model does; at places of every kind."""
-    run(places, EXAMPLES[places.kind])
+    run_model(Model, places, EXAMPLES[places.kind], STEPS)
 
 
 @pytest.mark.soak
 def test_model_for_long(places: Places) -> None:
     """The same, twenty times as often."""
-    run(places, 20 * EXAMPLES[places.kind])
+    run_model(Model, places, 20 * EXAMPLES[places.kind], STEPS)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import settings, strategies as st
+from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
     rule,
-    run_state_machine_as_test,
 )
 
 from casreg import (
@@ -27,7 +26,7 @@ from casreg import (
     VersionProtectedError,
 )
 from casreg.versions import Version, next_after, parse_version
-from registry.lab import NoFlush
+from registry.lab import run_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -267,23 +266,15 @@ class Model(RuleBasedStateMachine):
 
 
 EXAMPLES = {"memory": 60, "local": 15, "s3": 5, "gcs": 5}
-
-
-def run(places: Places, examples: int) -> None:
-    """Thirty steps an example. No flushes: no power failure will ever meet these places."""
-    new_place = replace(places, file_system=NoFlush()).new
-    run_state_machine_as_test(
-        lambda: Model(new_place),  # type: ignore[arg-type]  # its text allows a function
-        settings=settings(max_examples=examples, stateful_step_count=30),
-    )
+STEPS = 30
 
 
 def test_model(places: Places) -> None:
     """Whatever is done to a Store, it tells and holds what the model does; over places of every kind."""
-    run(places, EXAMPLES[places.kind])
+    run_model(Model, places, EXAMPLES[places.kind], STEPS)
 
 
 @pytest.mark.soak
 def test_model_for_long(places: Places) -> None:
     """The same, twenty times as often."""
-    run(places, 20 * EXAMPLES[places.kind])
+    run_model(Model, places, 20 * EXAMPLES[places.kind], STEPS)
