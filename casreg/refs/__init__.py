@@ -9,16 +9,19 @@ old records out of the ref, `commit` the writer's side of the protocol, `fencing
 
 from __future__ import annotations
 
-from casreg.refs.commit import Attempt, Committed, Refs, Removal
+from casreg.refs.commit import Attempt, Begun, Committed, Refs, Removal
 from casreg.refs.entries import Entry, Record, Tombstone
 from casreg.refs.fencing import Fence, Reuse
 from casreg.refs.history import History
+from casreg.refs.landing import Held
 
 __all__ = [
     "Attempt",
+    "Begun",
     "Committed",
     "Entry",
     "Fence",
+    "Held",
     "History",
     "Record",
     "Refs",

@@ -37,7 +37,7 @@ from casreg.refs.segments import SegmentGone, SegmentReader
 from casreg.refs.spill import overflow, spilled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from casreg.backends.base import Backend, Readable
     from casreg.refs.entries import Record
@@ -77,16 +77,34 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """A commit of which steps 1 and 2 are done. Only `Refs.begin` makes it, which does them in this order.
+
+    Attributes:
+        held: The ref.
+        fence: The head, as it was read after that.
+    """
+
+    held: Held
+    fence: Fence
+
+
+@dataclass(frozen=True, slots=True)
 class Committed:
     """How a commit ended.
 
     Attributes:
-        history: The ref as last seen; with the change in it, if there was one, and perhaps with later ones.
+        held: The ref as last seen; with the change in it, if there was one, and perhaps with later ones.
         write: Id of the write; None if there was nothing to change, and nothing was written.
     """
 
-    history: History
+    held: Held
     write: str | None
+
+    @property
+    def history(self) -> History:
+        """What the ref says."""
+        return self.held.history
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +152,11 @@ class Refs:
             UnsupportedFormatError: As `read`.
             StorageError: As `read`.
         """
-        return self._settled(name, self.read(name), lambda held: question(held.history if held else None))
+        return self.ask_held(name, lambda held: question(held.history if held else None))
+
+    def ask_held(self, name: str, question: Callable[[Held | None], T]) -> T:
+        """As `ask`, of the history with the token of its ref. Errors as there."""
+        return self.settled(name, self.read(name), question)
 
     def lives(self, name: str) -> bool:
         """Whether `name` has a live version, with as little work as that takes: a listing asks it of every name.
@@ -156,8 +178,29 @@ class Refs:
             return True
         return self.ask(name, lambda history: history is not None and history.latest() is not None)
 
+    def begin(self, names: Mapping[str, Held | None]) -> dict[str, Begun]:
+        """Do steps 1 and 2 for many names at once: one reading of the head serves them all, since it comes after all.
+
+        Args:
+            names: Each with its ref as it was read, however long ago: if it has moved on, its swap fails. None for a
+                ref that is not there as far as is known: it is created empty, or read if it is there after all.
+
+        Raises:
+            CorruptError: A ref that came meanwhile, or the head, is damaged.
+            UnsupportedFormatError: One of them was written by a newer casreg.
+            StorageError: The storage failed or refused.
+        """
+        helds = {name: held or self._create(name, create=True) for name, held in names.items()}
+        fence = self.fences.read()  # after all refs were read: the proof rests on it
+        return {name: Begun(held, fence) for name, held in helds.items()}
+
     def commit(
-        self, name: str, change: Callable[[Attempt], History | None], *, create: bool = True
+        self,
+        name: str,
+        change: Callable[[Attempt], History | None],
+        *,
+        create: bool = True,
+        begun: Begun | None = None,
     ) -> Committed:
         """Commit what `change` returns, for whatever may add a physical name: save, tag, undelete, copy, compact.
 
@@ -170,6 +213,7 @@ class Refs:
             name: Whose ref.
             change: See above.
             create: Whether an absent ref is created; else that is an error.
+            begun: What the first attempt starts from; None: it reads the ref and the head itself.
 
         Raises:
             ObjectNotFoundError: There is no ref, and `create` is False.
@@ -183,7 +227,8 @@ class Refs:
         def attempt(number: int, held: Held | None) -> _Draft:
             held = held or self._create(name, create=create)
             held.history.ref.check_writable()
-            fence = self.fences.read()  # after the ref was read: the proof rests on it
+            # After the ref was read: the proof rests on it.
+            fence = begun.fence if begun and held is begun.held else self.fences.read()
             write = self._pace.new_id()
             changed = change(Attempt(number, held.history, write, fence))
             if changed is None:
@@ -191,7 +236,7 @@ class Refs:
             ref = changed.ref.rewritten(write, fence.head.id)
             return _Draft(held, self._fitted(held, ref, lambda: fence))
 
-        return self._loop(name, attempt)
+        return self._loop(name, attempt, self.read(name) if begun is None else begun.held)
 
     def remove(self, name: str, change: Callable[[Removal], History | None]) -> Committed:
         """Commit a change that adds no physical name: delete, untag, annotate. Reads no head and keeps the stamp.
@@ -214,21 +259,21 @@ class Refs:
             ref = changed.ref.rewritten(write, held.history.ref.stamp)
             return _Draft(held, self._fitted(held, ref, self.fences.read))
 
-        return self._loop(name, attempt)
+        return self._loop(name, attempt, self.read(name))
 
-    def _loop(self, name: str, attempt: Callable[[int, Held | None], _Draft]) -> Committed:
+    def _loop(self, name: str, attempt: Callable[[int, Held | None], _Draft], held: Held | None) -> Committed:
         pace, number = self._pace, 1
-        held, first_conflict = self.read(name), None
+        first_conflict: float | None = None
         while True:
             began = pace.monotonic()
-            draft = self._settled(name, held, lambda held: attempt(number, held))  # noqa: B023 - called at once
+            draft = self.settled(name, held, lambda held: attempt(number, held))  # noqa: B023 - called at once
             if draft.write is None:
-                return Committed(draft.held.history, None)
+                return Committed(draft.held, None)
             sent = pace.monotonic()
             landing = land(self._backend, draft.write, self.segments, pace)
             if landing.won:
                 assert landing.held is not None
-                return Committed(landing.held.history, draft.write.ref.write)
+                return Committed(landing.held, draft.write.ref.write)
             now = pace.monotonic()
             first_conflict = began if first_conflict is None else first_conflict
             if now - first_conflict > pace.budget and number >= pace.least_attempts:
@@ -257,8 +302,8 @@ class Refs:
                 "committed. Restore it from another copy before anybody saves under this name"
             )
 
-    def _settled(self, name: str, held: Held | None, step: Callable[[Held | None], T]) -> T:
-        """`step(held)`, again with the ref as it is now if a segment of `held` is no longer there."""
+    def settled(self, name: str, held: Held | None, step: Callable[[Held | None], T]) -> T:
+        """`step(held)`, again with the ref as it is now if a segment of `held` is no longer there. Errors as `ask`."""
         while True:
             try:
                 return step(held)

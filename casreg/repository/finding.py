@@ -63,7 +63,18 @@ def settled(
     Raises:
         CorruptError: Data is missing, and the ref still says that it should be there.
     """
-    version, entry = select(repository, name, selector)
+    return settled_from(repository, name, selector, select(repository, name, selector), use)
+
+
+def settled_from(
+    repository: Repository,
+    name: str,
+    selector: Selector,
+    found: tuple[Version, Entry],
+    use: Callable[[Version, Entry, Manifest], _T],
+) -> _T:
+    """As `settled`, from what the ref said a while ago: it is read only if data is missing. Errors as there."""
+    version, entry = found
     while True:
         try:
             manifest = checked(repository.manifest(entry.manifest), entry, name, version)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from casreg.ingest import Place
     from casreg.model import PackRef, Placement
     from casreg.packs import SealedPack
+    from casreg.refs import Begun
     from casreg.repository.repository import Repository
 
 log = logging.getLogger("casreg.repository")
@@ -25,29 +26,45 @@ log = logging.getLogger("casreg.repository")
 class Search:
     """What one save, or one copy, looks for duplicates with. A small save never does. Not thread-safe."""
 
-    def __init__(self, repository: Repository, name: str, avoid: Collection[str]) -> None:
-        """No I/O yet. `avoid` has keys of packs that must not be built on."""
+    def __init__(
+        self, repository: Repository, name: str, avoid: Collection[str], begun: Begun | None = None
+    ) -> None:
+        """No I/O yet.
+
+        Args:
+            repository: Where.
+            name: In the latest version of this name most chunks will be found.
+            avoid: Keys of packs that must not be built on.
+            begun: The ref of the name and the head, if they were read already; by default they are.
+        """
         self._repository = repository
         self._name = name
         self._avoid = avoid
+        self._begun = begun
         self._found: Duplicates | None = None
         self._head: RunId | None = None
 
     def find(self, digests: Sequence[Digest]) -> Mapping[Digest, Place]:
         """See `casreg.ingest.packing.Known`."""
+        return self._search().find(digests)
+
+    def add(self, written: Iterable[SealedPack]) -> None:
+        """Find what was written a moment ago, too: nothing else names it before it is committed."""
+        for sealed in written:
+            search = self._search()
+            assert self._head is not None
+            search.add(Table(sealed.ref, sealed.table, self._head))
+
+    def _search(self) -> Duplicates:
         if self._found is None:
             # The head is read before anything is seen, so that the sighting counts for what comes after it.
-            fence = self._repository.refs.fences.read()
+            begun, repository = self._begun, self._repository
+            fence = repository.refs.fences.read() if begun is None else begun.fence
             self._head = fence.head.id
-            near = _packs_of_latest(self._repository, self._name)
-            self._found = Duplicates(
-                self._repository.tables,
-                self._repository.index,
-                near,
-                fence.head.id,
-                fence.bad | set(self._avoid),
-            )
-        return self._found.find(digests)
+            near = _packs_of_latest(repository, self._name, begun)
+            avoid = fence.bad | set(self._avoid)
+            self._found = Duplicates(repository.tables, repository.index, near, fence.head.id, avoid)
+        return self._found
 
     def sightings(self, placement: Placement, written: Iterable[SealedPack]) -> dict[str, RunId]:
         """For the keys of packs in `placement`: id of the head after whose reading each was seen or `written`."""
@@ -64,10 +81,13 @@ class Search:
         return self._found.seen(pack) if self._found else None
 
 
-def _packs_of_latest(repository: Repository, name: str) -> Sequence[PackRef]:
+def _packs_of_latest(repository: Repository, name: str, begun: Begun | None) -> Sequence[PackRef]:
     """The packs of the newest version, in which the next one will find most of its chunks. Only a hint."""
     try:
-        latest = repository.refs.ask(name, lambda history: history.latest() if history else None)
+        if begun is not None:
+            latest = begun.held.history.latest()
+        else:
+            latest = repository.refs.ask(name, lambda history: history.latest() if history else None)
         return repository.manifest(latest[1].manifest).placement.packs if latest else ()
     except (StorageError, CorruptError, UnsupportedFormatError) as err:
         # Whatever is wrong with that version need not hinder the next one.

@@ -1,8 +1,8 @@
-"""Doing what was planned: versions first, then what has to go, then labels. Each step is one commit.
+"""Doing what was planned: of each name the versions with their labels in one commit, if they are not many.
 
 Whoever is stopped leaves whole versions, and the next sync goes on from there: what there is to do is found from what
-is at the target, never from notes about it. Labels are merged anew inside their commit, and what is deleted is looked
-for at the source once more.
+is at the target, never from notes about it. Refs are not read again: whether one has moved on since it was planned, its
+swap tells.
 """
 
 from __future__ import annotations
@@ -10,41 +10,43 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from casreg.exceptions import (
     CorruptError,
     InvalidArgumentError,
-    ObjectNotFoundError,
     UnsupportedFormatError,
-    VersionConflictError,
-    VersionProtectedError,
 )
-from casreg.repository.committing import now
 from casreg.sync import memory
-from casreg.sync.comparing import as_committed, compare, state_of
+from casreg.sync.comparing import as_committed
+from casreg.sync.following import delete, label, labelled
 from casreg.sync.memory import Record
 from casreg.sync.planning import Look, Pair, plan
 from casreg.sync.report import Synced, Unsynced
 from casreg.sync.terms import Terms
 from casreg.sync.totals import Room, StoppedError, Totals
 from casreg.threads import Threads
-from casreg.transfer import copy
-from casreg.versions import Exact, parse_version
+from casreg.transfer import Wish, copy_together
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from casreg.progress import ProgressCallback
-    from casreg.refs import Attempt, History, Removal
+    from casreg.refs import Begun, Held, History
     from casreg.repository import Repository
     from casreg.sync.comparing import State, Verdict
-    from casreg.sync.labels import Label
     from casreg.versions import Version
 
 _AT_ONCE: Final = 8
+_TOGETHER: Final = 16
+"""So many names share one reading of the head."""
+_VERSIONS: Final = 64
+"""So many versions of a name share one commit."""
+_FEW_BYTES: Final = 32 * 1024**2
+"""Bytes of versions that share one."""
+FRESH: Final = 60.0
+"""Seconds for which what the source said is not asked again before it is brought."""
 _ROOM: Final = 256 * 1024**2
 """Bytes of versions that are copied at the same time, where more than one is."""
 
@@ -102,7 +104,7 @@ def sync(
     records = memory.recall(memory.place(source.backend, target.backend))
     pair = Pair(source, target, terms or Terms(), records)
     looks = plan(pair, names, progress)
-    totals = Totals(progress, sum(_size(look.verdict) for look in looks if look.verdict is not None))
+    totals = Totals(progress, sum(map(_copied, looks)))
     done: list[_Done] = []
     if not dry_run:
         _note(pair, looks)
@@ -116,17 +118,20 @@ def sync(
 def _execute(pair: Pair, looks: Sequence[Look], done: list[_Done], totals: Totals) -> None:
     """Do what was planned, and note in `done` what became of each name."""
     work = [look for look in looks if look.verdict is not None and look.verdict.has_work]
-    worker = _Worker(pair, totals, Room(_ROOM))
+    if not work:
+        return
+    pair.target.marker()  # before the first write
+    worker = _Worker(pair, totals, Room(_ROOM), done)
     is_far = memory.is_far(pair.source.backend) or memory.is_far(pair.target.backend)
     if not is_far or len(work) < 2:
         for look in work:
-            done.append(worker.bring(look))  # noqa: PERF401 - what came before an error counts
+            worker.bring([look])
         return
     with Threads(_AT_ONCE, "casreg-sync") as threads:
-        futures = [threads.submit(worker.bring, look) for look in work]
+        futures = [threads.submit(worker.bring, group) for group in _groups(work)]
         try:
             for future in futures:
-                done.append(future.result())  # noqa: PERF401 - as above
+                future.result()
         except BaseException as err:
             totals.stop()
             for future in futures:
@@ -136,28 +141,57 @@ def _execute(pair: Pair, looks: Sequence[Look], done: list[_Done], totals: Total
             raise
 
 
+def _groups(work: Sequence[Look]) -> Iterator[list[Look]]:
+    """Names that share one reading of the head: some of few bytes, or one."""
+    most = max(1, min(_TOGETHER, len(work) // (2 * _AT_ONCE)))
+    group: list[Look] = []
+    for look in work:
+        if group and (len(group) >= most or sum(_copied(one) for one in group) + _copied(look) > _FEW_BYTES):
+            yield group
+            group = []
+        group.append(look)
+    yield group
+
+
+def _batches(copies: Mapping[Version, int]) -> Iterator[dict[Version, int]]:
+    """Versions that share one commit: what is stopped between two of them has brought the first."""
+    batch: dict[Version, int] = {}
+    for version, size in copies.items():
+        if batch and (len(batch) >= _VERSIONS or sum(batch.values()) + size > _FEW_BYTES):
+            yield batch
+            batch = {}
+        batch[version] = size
+    yield batch
+
+
 class _Worker:
     """Brings names up to date, several at once."""
 
-    def __init__(self, pair: Pair, totals: Totals, room: Room) -> None:
+    def __init__(self, pair: Pair, totals: Totals, room: Room, done: list[_Done]) -> None:
+        """`done` gets what became of each name."""
         self._pair = pair
         self._totals = totals
         self._room = room
+        self._done = done
         self._lock = threading.Lock()
         self.failure: BaseException | None = None
 
-    def bring(self, planned: Look) -> _Done:
-        """Bring a name up to date.
+    def bring(self, planned: Sequence[Look]) -> None:
+        """Bring some names up to date, one after the other.
 
         Raises:
             StoppedError: Another name has failed: see `failure`.
             CasregError: What `sync` raises.
         """
-        done = _Done(planned.name)
+        refs = self._pair.target.refs
         try:
-            self._bring(planned, done)
-        except (CorruptError, UnsupportedFormatError) as err:
-            done.failed.append(Unsynced(done.name, "unreadable", done.name, str(err)))
+            try:
+                begun = refs.begin({look.name: look.held for look in planned})
+            except (CorruptError, UnsupportedFormatError) as err:
+                log.debug("one of several refs cannot be read, so that each is begun alone: %s", err)
+                begun = {}
+            for look in planned:
+                self._bring(look, begun.get(look.name))
         except StoppedError:
             raise
         except BaseException as err:
@@ -165,108 +199,78 @@ class _Worker:
                 self.failure = self.failure or err
             self._totals.stop()
             raise
-        return done
 
-    def _bring(self, planned: Look, done: _Done) -> None:
-        pair, name = self._pair, planned.name
-        state = pair.source_state(name)
-        verdict = planned.verdict
-        if state.token is None or state.token != planned.token:
-            # The source has changed since it was planned. (If the target has, the commits find out.)
-            look = pair.look(name, state)
-            verdict = look.verdict
-            with self._lock:
-                _note(pair, [look])
-        assert verdict is not None
-        for version in verdict.copies:
-            self._copy(state, verdict, version, done)
-        if verdict.deletions:  # before labels, since tags go with versions
-            done.deleted += _delete(pair, name)
-        if verdict.labels.sets or verdict.labels.removes:
-            done.labels += _label(pair, name, state)
-        done.look = pair.look(name, state)
-
-    def _copy(self, state: State, verdict: Verdict, version: Version, done: _Done) -> None:
-        """Copy one version, if nobody has deleted it and nothing has come in its way."""
-        pair, name, size = self._pair, done.name, state.live[version].size
-        terms = as_committed(name, version, pair.terms)
-        label = f"{name}@{version}"
+    def _bring(self, look: Look, begun: Begun | None) -> None:
+        done = _Done(look.name)
         try:
-            with self._room.take(size):
-                meter = self._totals.meter()
-                saved = copy(
-                    pair.source, name, Exact(version), pair.target, terms, keep_protection=True, meter=meter
-                )
-        except (ObjectNotFoundError, VersionConflictError, VersionProtectedError) as err:
-            log.debug("%s is not copied, since it has changed: %s", label, err)  # the last look tells
+            if begun is None:
+                begun = self._pair.target.refs.begin({look.name: look.held})[look.name]
+            self._follow(look, begun, done)
         except (CorruptError, UnsupportedFormatError) as err:
-            done.failed.append(Unsynced(name, "unreadable", label, str(err)))
-        else:
-            if not saved.existed:
-                done.copied.append(label)
-                if version in verdict.replaced:
-                    done.replaced.append(label)
-                done.size += size
+            done.failed.append(Unsynced(done.name, "unreadable", done.name, str(err)))
+        with self._lock:
+            self._done.append(done)
 
+    def _follow(self, look: Look, begun: Begun, done: _Done) -> None:
+        """Bring one name up to date."""
+        pair, name = self._pair, look.name
+        if time.monotonic() - look.asked > FRESH:
+            again = pair.look_again(look)
+            if again is not look:
+                look = again
+                with self._lock:
+                    _note(pair, [look])
+        state, verdict = look.state, look.verdict
+        assert verdict is not None
+        held = begun.held
+        batches = list(_batches(verdict.copies)) if verdict.copies else []
+        for number, batch in enumerate(batches):
+            start = begun if number == 0 else pair.target.refs.begin({name: held})[name]
+            is_last = number == len(batches) - 1 and not verdict.deletions
+            held = self._copy(state, verdict, batch, start, done, labels=is_last)
+        if verdict.deletions:  # before labels, since tags go with versions
+            held, done.deleted = delete(pair, name)
+        if (verdict.labels.sets or verdict.labels.removes) and (verdict.deletions or not batches):
+            held, done.labels = label(pair, name, state, begun if held is begun.held else None)
+        done.look = pair.target.refs.settled(
+            name, held, lambda held: pair.compared(name, state, held, look.asked)
+        )
 
-def _label(pair: Pair, name: str, state: State) -> list[str]:
-    """Let the labels follow, as they are at the target at this moment. Returns which."""
-    changed: list[str] = []
+    def _copy(
+        self,
+        state: State,
+        verdict: Verdict,
+        batch: Mapping[Version, int],
+        begun: Begun,
+        done: _Done,
+        *,
+        labels: bool,
+    ) -> Held:
+        """Copy some versions in one commit, with the labels if they are the last; what nobody has deleted meanwhile."""
+        pair, name = self._pair, done.name
+        changed: list[str] = []
 
-    def change(attempt: Attempt) -> History | None:
-        pair.target.marker()
-        verdict = compare(name, state, attempt.history, pair.terms, pair.base(name))
-        changed.clear()
-        history = attempt.history
-        for label in (*verdict.labels.sets, *verdict.labels.removes):
-            after = _labelled(history, state, label, gone=label in verdict.labels.removes)
-            if after is not None:
-                history = after
-                changed.append(label.about(name))
-        return history if changed else None
+        def then(history: History) -> History:
+            changed.clear()
+            return labelled(pair, state, history, changed) if labels else history
 
-    # Tags are names that a ref reaches. What they mean lives in this very ref, so that there is nothing to prove.
-    with suppress(ObjectNotFoundError):  # nothing could be copied
-        pair.target.refs.commit(name, change, create=False)
-    return changed
-
-
-def _labelled(history: History, state: State, label: Label, *, gone: bool) -> History | None:
-    """The history with one label as the source has it; None if its version is not there."""
-    if label.kind == "tag" and gone:
-        return history.without_tag(label.key)
-    version = state.tags[label.key] if label.kind == "tag" else parse_version(label.version)
-    there, mine = history.entry(version), state.live.get(version)
-    if there is None or mine is None or there.content != mine.content:
-        return None  # it could not be copied
-    if label.kind == "tag":
-        return history.with_tag(label.key, version)
-    if label.kind == "protection":
-        return history.with_protection(version, protected=not gone)
-    notes = {key: value for key, value in there.notes.items() if key != label.key}
-    if not gone:
-        notes[label.key] = mine.notes[label.key]
-    return history.with_notes(version, notes)
-
-
-def _delete(pair: Pair, name: str) -> list[str]:
-    """Delete what does not live at the source at this moment, and is not protected. Returns it."""
-    deleted: list[str] = []
-
-    def change(removal: Removal) -> History | None:
-        pair.target.marker()
-        # Asked again: what was saved and synced by others since it was planned is not to be deleted.
-        live = pair.source.refs.ask(name, state_of).live
-        history, when = removal.history, now()
-        deleted.clear()
-        for version, entry in removal.history.live():
-            if version not in live and not entry.protected:
-                history = history.without_version(version, when)
-                deleted.append(f"{name}@{version}")
-        return history if deleted else None
-
-    pair.target.refs.remove(name, change)
-    return deleted
+        wishes = {
+            version: Wish(state.live[version], as_committed(name, version, pair.terms), self._totals.meter())
+            for version in batch
+        }
+        with self._room.take(sum(batch.values())):
+            together = copy_together(pair.source, pair.target, name, wishes, begun, then)
+        for version in together.made:
+            done.copied.append(f"{name}@{version}")
+            if version in verdict.replaced:
+                done.replaced.append(f"{name}@{version}")
+            done.size += batch[version]
+        done.labels += changed
+        done.failed += [
+            Unsynced(name, "unreadable", f"{name}@{version}", str(err))
+            for version, err in together.failed.items()
+        ]
+        return together.held
 
 
 def _remember(pair: Pair, looks: Sequence[Look], done: Sequence[_Done]) -> None:
@@ -297,8 +301,9 @@ def _keep(pair: Pair) -> None:
     memory.remember(memory.place(pair.source.backend, pair.target.backend), pair.records)
 
 
-def _size(verdict: Verdict) -> int:
-    return sum(verdict.copies.values())
+def _copied(look: Look) -> int:
+    """Bytes of the versions that are to be copied."""
+    return sum(look.verdict.copies.values()) if look.verdict else 0
 
 
 def _synced(
@@ -343,7 +348,7 @@ def _foreseen(look: Look) -> _Done:
         done.replaced = [
             f"{look.name}@{version}" for version in verdict.copies if version in verdict.replaced
         ]
-        done.size = _size(verdict)
+        done.size = _copied(look)
         done.labels = [label.about(look.name) for label in (*verdict.labels.sets, *verdict.labels.removes)]
         done.deleted = [f"{look.name}@{version}" for version in verdict.deletions]
     return done

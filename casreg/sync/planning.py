@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -16,16 +17,13 @@ from casreg.sync.report import Unsynced
 from casreg.threads import ahead
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from typing import TypeVar
+    from collections.abc import Iterable
 
     from casreg.progress import ProgressCallback
-    from casreg.refs import History
+    from casreg.refs import Held
     from casreg.repository import Repository
     from casreg.sync.comparing import Base, State, Verdict
     from casreg.sync.terms import Terms
-
-    _T = TypeVar("_T")
 
 _ASKING: Final = 16
 """So many names are looked at at a time, where that is mostly waiting."""
@@ -40,14 +38,18 @@ class Look:
         verdict: What there is to do; None if nothing has changed since the last time.
         record: What may be remembered of it now; None if nothing new.
         failed: Why it cannot be compared.
-        token: The state of the source's ref that was compared; None if it is not known.
+        state: What the source said that was compared.
+        held: The target's ref that was compared; None if there was none.
+        asked: When the source was asked, by the monotonic clock.
     """
 
     name: str
     verdict: Verdict | None = None
     record: Record | None = None
     failed: Unsynced | None = None
-    token: str | None = None
+    state: State = NOTHING
+    held: Held | None = None
+    asked: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,38 +75,52 @@ class Pair:
 
     def source_state(self, name: str) -> State:
         """What the source says of a name now."""
-        return asked(self.source, name, state_of)
+        return self.source.refs.ask_held(name, _state)
 
-    def look(self, name: str, state: State | None = None) -> Look:
+    def look(self, name: str, *, here: bool = True, there: bool = True) -> Look:
         """Compare a name at both places. One read of its ref at each, and of the segments of a long history.
 
         Args:
             name: The name.
-            state: What the source says; None: it is asked.
+            here: Whether the source may have it; else it is not asked.
+            there: Whether the target may.
 
         Raises:
             CorruptError, UnsupportedFormatError: A ref is damaged, or needs a newer casreg.
             StorageError: A place cannot be read.
         """
-        mine = self.source_state(name) if state is None else state
+        asked = time.monotonic()
+        state = self.source_state(name) if here else NOTHING
+        if not there:
+            return self.compared(name, state, None, asked)
+        return self.target.refs.ask_held(name, lambda held: self.compared(name, state, held, asked))
 
-        def ask(history: History | None, token: str | None) -> tuple[Verdict, str | None]:
-            return compare(name, mine, history, self.terms, self.base(name)), token
+    def look_again(self, look: Look) -> Look:
+        """The same, if the source has changed since. One read of its ref."""
+        asked = time.monotonic()
+        state = self.source_state(look.name)
+        if state.token is not None and state.token == look.state.token:
+            return look
+        try:
+            return self.compared(look.name, state, look.held, asked)
+        except SegmentGone:  # the target has moved on, too
+            return self.look(look.name)
 
-        verdict, token = asked(self.target, name, ask)
+    def compared(self, name: str, state: State, held: Held | None, asked: float) -> Look:
+        """What there is to do, from what both say. Reads the target's segments.
+
+        Raises:
+            SegmentGone: The target's ref has moved on.
+        """
+        verdict = compare(name, state, held.history if held else None, self.terms, self.base(name))
         done = not (verdict.has_work or verdict.conflicts)
-        tokens = (mine.token, token) if done else (None, None)
-        return Look(name, verdict, Record(*tokens, verdict.exact, verdict.base), token=mine.token)
+        tokens = (state.token, held.token if held else None) if done else (None, None)
+        record = Record(*tokens, verdict.exact, verdict.base)
+        return Look(name, verdict, record, None, state, held, asked)
 
 
-def asked(repository: Repository, name: str, question: Callable[[History | None, str | None], _T]) -> _T:
-    """The answer to the history of a name, and to the token of its ref where the answer is that of this very state."""
-    held = repository.refs.read(name)
-    try:
-        return question(held.history, held.token) if held else question(None, None)
-    except SegmentGone:
-        # It has moved on while its segments were read.
-        return repository.refs.ask(name, lambda history: question(history, None))
+def _state(held: Held | None) -> State:
+    return state_of(held.history, held.token) if held else state_of(None)
 
 
 def plan(pair: Pair, names: Iterable[str] | None, progress: ProgressCallback | None = None) -> list[Look]:
@@ -129,8 +145,8 @@ def plan(pair: Pair, names: Iterable[str] | None, progress: ProgressCallback | N
         try:
             if listed and _is_unchanged(pair, name, mine.get(name), theirs.get(name)):
                 return Look(name)
-            state = NOTHING if listed and name not in mine else None  # it came meanwhile, if at all
-            return pair.look(name, state)
+            # What is not listed came meanwhile, if at all.
+            return pair.look(name, here=not listed or name in mine, there=not listed or name in theirs)
         except (CorruptError, UnsupportedFormatError) as err:
             return Look(name, failed=Unsynced(name, "unreadable", name, str(err)))
 

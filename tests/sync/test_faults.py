@@ -89,7 +89,7 @@ def test_one_request_at_the_target_fails(kind: FaultKind, place: type[MemoryBack
         assert seen(worlds[0].target) == seen(source)
         assert Registry(backend.inner, cache=False).verify(data=True).clean
 
-    assert until_clean(make, run, kind) > 20
+    assert until_clean(make, run, kind) > 15
 
 
 @pytest.mark.parametrize("place", [MemoryBackend, Far])
@@ -114,7 +114,7 @@ def test_the_first_sync_stops_while_the_source_goes_on(place: type[MemoryBackend
         assert attempt(backend, source) is None
         assert seen(Registry(backend.inner, cache=False)) == seen(source)
 
-    assert until_clean(place, run, FaultKind.BEFORE) > 20
+    assert until_clean(place, run, FaultKind.BEFORE) > 15
 
 
 @pytest.mark.parametrize("place", [MemoryBackend, Far])
@@ -137,7 +137,7 @@ def test_one_request_at_the_source_fails(place: type[MemoryBackend]) -> None:
         assert attempt(target, backend) is None
         assert seen(target) == seen(source)
 
-    assert until_clean(make, run, FaultKind.BEFORE) > 10
+    assert until_clean(make, run, FaultKind.BEFORE) > 7
 
 
 def test_the_first_error_is_the_one_that_is_raised() -> None:
