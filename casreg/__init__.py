@@ -59,6 +59,7 @@ from casreg.exceptions import (
 )
 
 if TYPE_CHECKING:
+    from casreg.adopt import Adoption
     from casreg.backends.gcs import GCSBackend as GCPRegistryBackend
     from casreg.backends.local import LocalBackend as LocalRegistryBackend
     from casreg.backends.memory import MemoryBackend
@@ -78,6 +79,7 @@ else:
     # Hidden from type checkers, for which a module with `__getattr__` would have every attribute.
 
     _LAZY = {
+        "Adoption": ("casreg.adopt", "Adoption"),
         "BatchItem": ("casreg.registry", "BatchItem"),
         "BatchResult": ("casreg.registry", "BatchResult"),
         "Cache": ("casreg.cache", "Cache"),
@@ -118,6 +120,7 @@ else:
 
 
 __all__ = [
+    "Adoption",
     "AlreadyExists",
     "BatchItem",
     "BatchResult",

@@ -102,6 +102,19 @@ class Index:
             log.debug("the index cannot be listed: %s", err)
             return []
 
+    def packs_in(self, key: str) -> list[PackRef] | None:
+        """The packs that one file names; None if it is gone, or is no index.
+
+        Raises:
+            StorageError: It cannot be read.
+        """
+        try:
+            file = self._file(key)
+            data = self._copies.get(key, file.packs_at, file.entries_at).data
+            return [_unpack(data[at : at + PACK.size]) for at in range(0, PACK.size * file.packs, PACK.size)]
+        except (NotFound, _UnusableIndexError):
+            return None
+
     def find(
         self, digests: Iterable[Digest], files: Sequence[tuple[str, int]] | None = None
     ) -> Iterator[tuple[Digest, PackRef]]:

@@ -29,6 +29,7 @@ SECTIONS = {
         "gc.pruning.Pruned",
         "sync.report.Synced",
         "sync.report.Unsynced",
+        "adopt.report.Adoption",
     ],
     "Store": ["store.store.Store", "store.mounts.Mount"],
     "Cache": ["cache.cache.Cache"],

@@ -26,7 +26,7 @@ def check_asked(command: str, *, yes: bool) -> None:
         click.UsageError: Nobody can be asked.
     """
     if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise click.UsageError(f"{command} asks before it deletes, and nobody can be asked here: say --yes")
+        raise click.UsageError(f"{command} asks before it does this, and nobody can be asked here: say --yes")
 
 
 def confirm(question: str, lines: Iterable[str], *, yes: bool) -> None:

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 _PATIENCE: Final = 1.0
 """Seconds before anything is shown: what is done by then needs no bar."""
 
-_COUNTED: Final = {"list": "files", "mark": "names", "fence": "names", "delete": "files", "survey": "names"}
+_COUNTED: Final = {
+    "list": "files",
+    "mark": "names",
+    "fence": "names",
+    "delete": "files",
+    "survey": "names",
+    "look": "names",
+    "adopt": "names",
+}
 """What is counted in the phases that do not count bytes."""
 
 _WRITING: Final = frozenset({"save", "copy"})

@@ -88,11 +88,12 @@ def verify(
     if session.json:
         show_json(report.as_dict())
     else:
-        _show_report(report)
+        show_report(report)
     context.exit(exit_code_of(report.damages))
 
 
-def _show_report(report: Report) -> None:
+def show_report(report: Report) -> None:
+    """What a verification found, and what it looked at."""
     for one in report.damages:
         _show_damage(one)
     read = f"{size_text(report.bytes_read)} of {size_text(report.bytes)} of data read"

@@ -13,6 +13,7 @@ import click
 
 from casreg.backends.base import shown
 from casreg.cli import (
+    adopting,
     bundles,
     checking,
     collecting,
@@ -48,7 +49,7 @@ SECTIONS: Final[dict[str, tuple[click.Command, ...]]] = {
     ),
     "Labels": (labels.tag, labels.untag, labels.annotate, labels.protect, labels.unprotect, labels.rename),
     "Places": (places.init, places.mounts, syncing.sync, bundles.export_, bundles.import_),
-    "Care": (checking.verify, checking.heal, collecting.prune, collecting.gc),
+    "Care": (checking.verify, checking.heal, collecting.prune, collecting.gc, adopting.adopt),
     "Shell": (completion,),
 }
 """The commands, as `--help` and the manual show them."""

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self, overload
 
 from casreg import bundle, settings, transfer
+from casreg.adopt import adopt
 from casreg.backends.open import open_backend
 from casreg.cache import Cache, cache_for, with_cache
 from casreg.difference import Difference, difference, sides
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from pathlib import PurePath
 
+    from casreg.adopt import Adoption
     from casreg.backends.base import Backend
     from casreg.gc import Collection, Pruned
     from casreg.materializers.table import MaterializerLike
@@ -1215,6 +1217,58 @@ class Registry(MutableMapping[str, Any]):
             progress=self._told(progress),
         )
         log.debug("healed %s with %s: %s", self._backend.location, done.source, done)
+        return done
+
+    def adopt(
+        self,
+        *,
+        data: bool = False,
+        dry_run: bool = False,
+        progress: ProgressCallback | None = None,
+        shared_fs: bool = False,
+    ) -> Adoption:
+        """Make a repository of its own of a folder or bucket that was copied, or restored, by other tools.
+
+        Such a copy has the id of the original, and what a collector was doing there. It gets an id of its own, a new
+        head, and new ids for the present state of every name; the index is brought up to date; the place is probed; and
+        a verification says what is damaged or did not come along. Versions, numbers, tags, notes and times stay, and
+        nothing is deleted.
+
+        Do it before anybody writes to the copy. On a registry that is no copy it does no harm, also beside savers and
+        collectors: machines read some files once more when they save them, and the next sync knows less of who changed
+        a tag. What was interrupted is done by adopting again.
+
+        Args:
+            data: Read every byte, too, as `verify` does.
+            dry_run: Only look; the result says what would be done, and what is damaged.
+            progress: Is told: in the phases `look`, `adopt` and `survey` about names, in `verify` about bytes.
+            shared_fs: On a network file system (NFS, SMB, FUSE) nothing is done unless this says that what one machine
+                writes there is seen by all others at once, listings included.
+
+        Returns:
+            `adoption.clean`, `adoption.report` with what is damaged, `adoption.id`, and what was written.
+
+        Raises:
+            InvalidArgumentError: What was given is wrong.
+            ObjectNotFoundError: There is no registry at this place. Nothing was written.
+            UnsafeStorageError: It is a network file system, and nobody vouches for it; or the storage is not fit to be
+                written to.
+            ReadOnlyError: It is a bundle, which can only be read.
+            UnsupportedFormatError: It was written by a newer casreg. Nothing was written.
+            CommitConflictError, CommitUnknownError: Others kept winning; an answer was lost. Adopt again.
+            CorruptError: Something was damaged, or went, while this ran. Adopt again.
+            StorageError: The storage refused or failed. Adopt again.
+        """
+        done = adopt(
+            self._repository,
+            data=flag(data, "data"),
+            dry_run=flag(dry_run, "dry_run"),
+            shared_fs=flag(shared_fs, "shared_fs"),
+            progress=self._told(progress),
+        )
+        if not done.dry_run:
+            self._open = None  # what was known of the place is known of another repository
+        log.debug("adopted %s: %s", self._backend.location, done)
         return done
 
     # ------------------------------------------------------------------------------------------ types

@@ -72,11 +72,11 @@ def renew_head(backend: Backend, source: Backend, stamps: Iterable[RunId]) -> No
         except NotFound:
             found = None
         head = _parsed(found)
-        lost = [] if head is None else [key for key in sorted(bad_keys(head)) if _names(backend, key) is None]
+        lost = [] if head is None else [key for key in sorted(bad_keys(head)) if listed(backend, key) is None]
         if head is not None and not lost:
             return
-        names = {name for key in _lists(backend) for name in _names(backend, key) or ()}
-        names.update(name for key in lost for name in _names(source, key) or ())
+        names = listed_anywhere(backend)
+        names.update(name for key in lost for name in listed(source, key) or ())
         data = dump_head(_new_head(backend, head or INITIAL, names, stamps))
         try:
             if found is None:
@@ -132,8 +132,21 @@ def _lists(backend: Backend) -> Iterator[str]:
             continue
 
 
-def _names(backend: Backend, key: str) -> tuple[str, ...] | None:
-    """What a list names; None if it is damaged or lost."""
+def listed_anywhere(backend: Backend) -> set[str]:
+    """What any list of names at a place names, whoever it was that wrote it.
+
+    Raises:
+        StorageError: The place cannot be read.
+    """
+    return {name for key in _lists(backend) for name in listed(backend, key) or ()}
+
+
+def listed(backend: Backend, key: str) -> tuple[str, ...] | None:
+    """What a list names; None if it is damaged or lost.
+
+    Raises:
+        StorageError: It cannot be read.
+    """
     try:
         return decode_names(backend.get(key).data, key)
     except (CorruptError, NotFound, UnsupportedFormatError):

@@ -55,7 +55,7 @@ def verify(
     share = _share(sample, data=data)
     began = time.monotonic()
     seen = examine(repository, share, names, progress, draw)
-    return _report(seen, time.monotonic() - began)
+    return report_of(seen, time.monotonic() - began)
 
 
 def examine(
@@ -94,7 +94,8 @@ def look_at_roots(seen: Survey, *, index: bool = True) -> None:
         seen.findings.add(one)
 
 
-def _report(seen: Survey, seconds: float) -> Report:
+def report_of(seen: Survey, seconds: float) -> Report:
+    """What was looked at, and what was found, as users see it."""
     needed = seen.needed
     read = [pack for pack, one in seen.checked.items() if not (one.missing or one.unreadable)]
     return Report(

@@ -395,6 +395,7 @@ def test_bundles_go_out_of_a_mount_and_into_one(store: Store, tmp_path: Path) ->
 def test_what_a_registry_can_a_store_can() -> None:
     """Every public method of a Registry is one of the Store; what is missing is named here, with what to use instead."""
     instead_by_get_registry = {
+        "adopt",
         "backend",
         "cache",
         "clear_cache",

@@ -27,6 +27,7 @@ from casreg.versions import Exact, Latest, parse_version
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from casreg.backends.base import Backend
     from casreg.digest import Digest
     from casreg.model import Manifest, PackRef, Run
 
@@ -43,7 +44,7 @@ def array(seed: int, size: int = 150_000) -> np.ndarray[Any, Any]:
     return np.frombuffer(noise(size, seed), dtype=np.uint8)
 
 
-def overwrite(backend: MemoryBackend, key: str, data: bytes | None) -> None:
+def overwrite(backend: Backend, key: str, data: bytes | None) -> None:
     """What a failing disk does: other bytes under the same key, or none."""
     backend.delete([key])
     if data is not None:
@@ -61,7 +62,7 @@ def place_of(files: Files, name: str | None = None) -> MemoryBackend:
     return place
 
 
-def files_of(place: MemoryBackend) -> dict[str, bytes]:
+def files_of(place: Backend) -> dict[str, bytes]:
     """All its bytes."""
     return {info.key: place.get(info.key).data for info in place.list("")}
 
@@ -136,7 +137,7 @@ def original() -> tuple[dict[str, bytes], dict[str, Any]]:
     return files_of(place), contents(place)
 
 
-def contents(place: MemoryBackend) -> dict[str, Any]:
+def contents(place: Backend) -> dict[str, Any]:
     """All that can be loaded, with what is said of it, by `name@version`; tags included."""
     registry = Registry(place)
     found: dict[str, Any] = {}
@@ -200,15 +201,15 @@ class Spot(NamedTuple):
     versions: tuple[str, ...] = ()
 
 
-def _manifest(place: MemoryBackend, name: str) -> Manifest:
+def _manifest(place: Backend, name: str) -> Manifest:
     return manifest_of(Repository(place), name, Latest())[2]
 
 
-def _whole(place: MemoryBackend, kind: str, key: str, other: str | None, *versions: str) -> Spot:
+def _whole(place: Backend, kind: str, key: str, other: str | None, *versions: str) -> Spot:
     return Spot(kind, key, 0, len(place.get(key).data), other, versions)
 
 
-def _manifest_key(place: MemoryBackend, name: str) -> str:
+def _manifest_key(place: Backend, name: str) -> str:
     digest = _manifest(place, name).digest.hex()
     return f"manifests/{digest[:2]}/{digest}"
 
@@ -217,23 +218,23 @@ def _segment_key(digest: Digest) -> str:
     return f"segments/{digest.hex()[:2]}/{digest.hex()}"
 
 
-def _placement_key(place: MemoryBackend, name: str) -> str:
+def _placement_key(place: Backend, name: str) -> str:
     segment = _manifest(place, name).placement.segment
     assert segment is not None
     return _segment_key(segment)
 
 
-def _history_key(place: MemoryBackend, name: str) -> str:
+def _history_key(place: Backend, name: str) -> str:
     held = Repository(place).refs.read(name)
     assert held is not None
     return held.history.ref.older[0].key
 
 
-def _pack(place: MemoryBackend, name: str) -> PackRef:
+def _pack(place: Backend, name: str) -> PackRef:
     return _manifest(place, name).placement.packs[0]
 
 
-def _frame(place: MemoryBackend, name: str, section: str) -> tuple[PackRef, int, int]:
+def _frame(place: Backend, name: str, section: str) -> tuple[PackRef, int, int]:
     """The first frame of a section."""
     placement = _manifest(place, name).placement
     run = placement.runs[section][0]
@@ -243,43 +244,41 @@ def _frame(place: MemoryBackend, name: str, section: str) -> tuple[PackRef, int,
     return pack, located.offset, located.offset + located.length
 
 
-def _list_key(place: MemoryBackend) -> str:
+def _list_key(place: Backend) -> str:
     return str(json.loads(place.get(HEAD).data)["kept"][0]["names"])
 
 
-def _other_list_key(place: MemoryBackend) -> str:
+def _other_list_key(place: Backend) -> str:
     return str(json.loads(place.get(HEAD).data)["kept"][-1]["names"])
 
 
-def _index_keys(place: MemoryBackend) -> list[str]:
+def _index_keys(place: Backend) -> list[str]:
     return [info.key for info in place.list("index/")]
 
 
-def _part(
-    place: MemoryBackend, name: str, begin: Callable[[PackRef], int], stop: Callable[[PackRef], int]
-) -> Spot:
+def _part(place: Backend, name: str, begin: Callable[[PackRef], int], stop: Callable[[PackRef], int]) -> Spot:
     pack = _pack(place, name)
     return Spot("pack", key_of(pack), begin(pack), stop(pack), None, (f"{name}@1.0.0",))
 
 
-def _section(place: MemoryBackend, name: str, section: str) -> Spot:
+def _section(place: Backend, name: str, section: str) -> Spot:
     pack, begin, stop = _frame(place, name, section)
     return Spot("pack", key_of(pack), begin, stop, None, (f"{name}@1.0.0",))
 
 
-def _first_big(place: MemoryBackend) -> tuple[PackRef, Run]:
+def _first_big(place: Backend) -> tuple[PackRef, Run]:
     """Where `big:array@1.0.0` begins."""
     _, _, manifest = manifest_of(Repository(place), "big:array", Exact(parse_version("1.0.0")))
     run = manifest.placement.runs["data"][0]
     return manifest.placement.packs[run.pack], run
 
 
-def _pack_of_two(place: MemoryBackend) -> Spot:
+def _pack_of_two(place: Backend) -> Spot:
     versions = ("big:array@1.0.0", "big:array@1.0.1")
     return _whole(place, "pack", key_of(_first_big(place)[0]), None, *versions)
 
 
-def _chunk_of_one(place: MemoryBackend) -> Spot:
+def _chunk_of_one(place: Backend) -> Spot:
     """The first chunk of `big:array@1.0.0`, which holds the shape of the array: the next version has another one."""
     pack, run = _first_big(place)
     table = parse_table(pack, place.get(key_of(pack), *table_range(pack)).data)
@@ -287,7 +286,7 @@ def _chunk_of_one(place: MemoryBackend) -> Spot:
     return Spot("pack", key_of(pack), first.offset, first.offset + first.length, None, ("big:array@1.0.0",))
 
 
-SPOTS: Final[dict[str, Callable[[MemoryBackend], Spot]]] = {
+SPOTS: Final[dict[str, Callable[[Backend], Spot]]] = {
     "marker": lambda place: _whole(place, "marker", MARKER, None),
     "head": lambda place: _whole(place, "head", HEAD, None),
     "list of the head": lambda place: _whole(place, "names", _list_key(place), _other_list_key(place)),
@@ -407,7 +406,7 @@ def cases() -> list[tuple[str, str]]:
     ]
 
 
-def harm(place: MemoryBackend, what: str, how: str) -> Spot:
+def harm(place: Backend, what: str, how: str) -> Spot:
     """Let it happen."""
     spot = SPOTS[what](place)
     other = None if spot.other is None else place.get(spot.other).data
@@ -415,7 +414,7 @@ def harm(place: MemoryBackend, what: str, how: str) -> Spot:
     return spot
 
 
-def harm_key(place: MemoryBackend, key: str) -> None:
+def harm_key(place: Backend, key: str) -> None:
     """Flip a byte in the middle."""
     data = bytearray(place.get(key).data)
     data[len(data) // 2] ^= 1
