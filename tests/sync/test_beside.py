@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import pytest
+
 from casreg import MemoryBackend, Registry, settings
+from casreg.exceptions import CorruptError
+from casreg.refs import Fence, Refs, Reuse
 from casreg.testing.scheduler import Scheduler, SchedulerBackend, explore
 from sync.lab import files_of, noise, place_with
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from casreg import Synced
+    from casreg.refs import Begun, Held
 
-DATA = noise(1, 3000)
+DATA = noise(1, 17_000)
 
 
 @dataclass
@@ -110,7 +115,7 @@ def test_beside_a_saver_at_the_source() -> None:
         assert world.target.info("thing", "1.0.0")["notes"] == {"late": 1}
 
     done = explore(_world(), [_sync, save], check, max_preemptions=1, limit=250)
-    assert done.runs > 20
+    assert done.runs > 15
 
 
 def test_beside_somebody_who_moves_the_tag_at_the_target() -> None:
@@ -143,6 +148,52 @@ def test_beside_a_collector_at_the_target() -> None:
 
     done = explore(_world(), [_sync, collect], check, max_preemptions=2, limit=250)
     assert done.runs > 20
+
+
+def _new_name_beside_a_collector(limit: int) -> int:
+    """A name that the target has not comes, with bytes that the target is about to collect. How many orders were seen."""
+    make = _world()
+
+    def with_new_name(scheduler: Scheduler) -> World:
+        world = make(scheduler)
+        world.source.save("other", DATA)
+        world.source.delete("thing", "1.0.2")
+        return world
+
+    def collect(world: World) -> None:
+        world.at_target.gc(min_age=0, undelete_window=0)
+
+    def check(world: World) -> None:
+        _check(world)
+        assert world.target.load("other") == DATA
+
+    done = explore(with_new_name, [_sync, collect], check, max_preemptions=2, limit=limit)
+    return done.runs
+
+
+def test_a_new_name_beside_a_collector_at_the_target() -> None:
+    """Its ref is created before the head is read, so that a collector who does not list it is seen."""
+    assert _new_name_beside_a_collector(limit=250) > 20
+
+
+@pytest.mark.parametrize("rule", ["ref first", "look again"])
+def test_the_order_of_a_begun_commit_matters(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the head read before the ref is created, or believed after the ref moved on, a version is lost."""
+    real = Refs.begin
+
+    def begin(self: Refs, names: Mapping[str, Held | None]) -> dict[str, Begun]:
+        early = self.fences.read()
+        return {name: replace(begun, fence=early) for name, begun in real(self, names).items()}
+
+    def reuse(self: Fence, key: str, seen: object = None) -> Reuse:
+        return Reuse.YES
+
+    if rule == "ref first":
+        monkeypatch.setattr(Refs, "begin", begin)
+    else:
+        monkeypatch.setattr(Fence, "reuse", reuse)
+    with pytest.raises((AssertionError, CorruptError)):
+        _new_name_beside_a_collector(limit=900)  # all orders
 
 
 def test_two_syncs_at_once() -> None:

@@ -41,12 +41,12 @@ def places() -> tuple[Registry, Registry]:
     return source, target
 
 
-def calls_of(places: tuple[Registry, Registry], **options: bool) -> Counted:
+def calls_of(places: tuple[Registry, Registry], *, delete: bool = False) -> Counted:
     """The requests of a sync in a new process, after which both sides are equal."""
     for place in places:
         place.backend.log.clear()  # type: ignore[attr-defined]  # it is a RecordingBackend
     source, target = (Registry(place.backend, cache=False) for place in places)
-    assert target.sync(source, **options).clean
+    assert target.sync(source, delete=delete).clean
     made = Counted(*(counted(place.backend.calls) for place in places))  # type: ignore[attr-defined]
     assert seen(source) == seen(target)
     return made
