@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from casreg.backends.base import Backend
-    from casreg.ingest.packing import Known, Spot
+    from casreg.ingest.packing import Keep, Known, Spot
     from casreg.ingest.sources import Stat
     from casreg.materializers import folders
     from casreg.packs import SealedPack
@@ -89,11 +89,24 @@ class Request:
     remembered: Mapping[str, Remembered]
 
 
-def store(request: Request, backend: Backend, known: Known, progress: ProgressCallback | None) -> Ingested:
+def store(
+    request: Request,
+    backend: Backend,
+    known: Known,
+    progress: ProgressCallback | None,
+    keep: Keep | None = None,
+) -> Ingested:
     """Store the bytes of an object: in packs, or in the returned value when they are few.
 
     Nothing becomes visible to readers; the caller commits. After an error what was written is garbage that a
     later collection removes.
+
+    Args:
+        request: What.
+        backend: Where.
+        known: What is there already.
+        progress: Is told how far it is.
+        keep: Is told of the packs that were written.
 
     Raises:
         SourceError: A file cannot be read, or changed while it was read.
@@ -107,7 +120,7 @@ def store(request: Request, backend: Backend, known: Known, progress: ProgressCa
             chunks = sum(len(entry.stream.chunks) for entry in ingested.content.entries or ())
             progress(Progress("save", request.name, size, size, chunks, size))
         return ingested
-    packing = Packing(backend, known, size)
+    packing = Packing(backend, known, size, keep)
     try:
         return _Assembly(request, files, size, packing, progress).store()
     finally:

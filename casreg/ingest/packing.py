@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import FIRST_COMPLETED, wait
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 from casreg.backends.base import traits_of
 from casreg.packs import PACK_LIMIT, PackBuilder
@@ -11,7 +11,7 @@ from casreg.sending import until_acknowledged
 from casreg.threads import Threads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from concurrent.futures import Future
 
     from typing_extensions import Buffer
@@ -46,6 +46,10 @@ class Known(Protocol):
         ...
 
 
+Keep: TypeAlias = "Callable[[Sequence[SealedPack]], None]"
+"""Told now and then of all packs that were written so far; to see that nobody takes them before they are committed."""
+
+
 class Spot(NamedTuple):
     """Where a chunk of this save is: a pack by its number in this save, and its frame there."""
 
@@ -69,17 +73,19 @@ class Packing:
     One thread calls it; sealing and writing packs happens on threads of its own.
     """
 
-    def __init__(self, backend: Backend, known: Known, size: int) -> None:
+    def __init__(self, backend: Backend, known: Known, size: int, keep: Keep | None = None) -> None:
         """Nothing is written before the first new chunk.
 
         Args:
             backend: Where packs go.
             known: What the repository has already.
             size: About how many bytes the chunks will have, so that the first buffer is neither small nor huge.
+            keep: Is told of the packs that were written.
         """
         self._room = min(PACK_LIMIT, size) + _TABLE_ROOM
         self._backend = backend
         self._known = known
+        self._keep = keep
         self._packs: list[PackRef | None] = []
         self._numbers: dict[str, int] = {}
         self._spots: dict[Digest, Spot] = {}
@@ -98,6 +104,7 @@ class Packing:
         """Those of `digests` that have to be stored: neither known to the repository nor claimed before."""
         unseen = [d for d in dict.fromkeys(digests) if d not in self._spots and d not in self._claimed]
         self.adopt(self._known.find(unseen))
+        self._tell()
         new = {digest for digest in unseen if digest not in self._spots}
         self._claimed |= new
         return new
@@ -198,6 +205,11 @@ class Packing:
         self._packs[number] = sealed.ref
         self.written.append(sealed)
         self.stored += sealed.ref.size - sum(located.length for located in sealed.table.values())
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._keep is not None:
+            self._keep(self.written)
 
 
 def _write(backend: Backend, builder: PackBuilder) -> SealedPack:

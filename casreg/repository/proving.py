@@ -144,24 +144,31 @@ class Proof:
                 self._repository.tables.forget(pack.name)
             raise StaleError
         if self._written is None or not all(usable(key, fence) for key in self._written.keys):
-            self._written = self._write_manifest()
+            self._written = write_manifest(
+                self._repository.backend, self._lines, self._placement, self._inline
+            )
             self._sightings.seen.update((key, fence.head.id) for key in self._written.keys)
         return self._written
 
-    def _write_manifest(self) -> Written:
-        backend = self._repository.backend
-        line = encode_placement(self._placement)
-        keys: tuple[str, ...] = ()
-        total = 0
-        if len(line) > PLACEMENT_LIMIT:
-            long = line
-            segment, total = send(backend, segment_key, lambda: encode_placement_segment(long))
-            keys = (segment_key(segment),)
-            line = placement_pointer(segment, total, len(self._placement.packs))
-        manifest, size = send(
-            backend, manifest_key, lambda: encode_manifest(*self._lines, line, self._inline)
-        )
-        return Written(manifest, total + size, (manifest_key(manifest), *keys))
+
+def write_manifest(
+    backend: Backend, lines: tuple[bytes, bytes], placement: Placement, inline: bytes
+) -> Written:
+    """Write a manifest, and before it the segment of its placement if that is long. Arguments as those of `Proof`.
+
+    Raises:
+        StorageError: The storage refused or failed.
+    """
+    line = encode_placement(placement)
+    keys: tuple[str, ...] = ()
+    total = 0
+    if len(line) > PLACEMENT_LIMIT:
+        long = line
+        segment, total = send(backend, segment_key, lambda: encode_placement_segment(long))
+        keys = (segment_key(segment),)
+        line = placement_pointer(segment, total, len(placement.packs))
+    manifest, size = send(backend, manifest_key, lambda: encode_manifest(*lines, line, inline))
+    return Written(manifest, total + size, (manifest_key(manifest), *keys))
 
 
 def send(backend: Backend, key: Callable[[Digest], str], make: Callable[[], bytes]) -> tuple[Digest, int]:
@@ -181,19 +188,33 @@ def send(backend: Backend, key: Callable[[Digest], str], make: Callable[[], byte
     return until_acknowledged(once)
 
 
-def until_proved(repository: Repository, name: str, store: Callable[[Collection[str]], _T]) -> _T:
+def until_proved(
+    repository: Repository,
+    name: str,
+    store: Callable[[Collection[str]], _T],
+    held: Callable[[], int] = lambda: 0,
+) -> _T:
     """What `store` returns; it is called again while it raises `StaleError`, with the keys that it must avoid.
+
+    Args:
+        repository: Where.
+        name: Whose version it is.
+        store: Stores and commits it.
+        held: How much of it no collector takes any more. As long as that grows, it comes to an end.
 
     Raises:
         CommitConflictError: What was stored, or built on, was collected again and again.
     """
     avoid: Collection[str] = ()
-    for _ in range(_ROUNDS):
+    rounds, most = 0, held()
+    while rounds < _ROUNDS:
         try:
             return store(avoid)
         except StaleError:
             log.debug("%s: a pack that the version was built on has gone meanwhile; storing it again", name)
             avoid = repository.refs.fences.read().bad
+        rounds = 0 if held() > most else rounds + 1
+        most = max(most, held())
     raise CommitConflictError(
         f"{name}: what the version was built on was collected {_ROUNDS} times while it was stored; nothing was "
         "committed. Run garbage collection less often, or with its usual minimum age."

@@ -13,6 +13,7 @@ from casreg.keys import manifest_key, segment_key
 from casreg.manifests import decode_manifest
 from casreg.refs import Refs
 from casreg.repository.probe import ensure_marker
+from casreg.repository.uploads import PINNING
 from casreg.tables import Tables
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from casreg.marker import Marker
     from casreg.model import Manifest
     from casreg.progress import ProgressCallback
+    from casreg.repository.uploads import Pinning
 
 _MANIFESTS: Final = 64
 
@@ -32,11 +34,13 @@ class Repository:
         backend: The place. Whatever a commit is built on was seen here.
         copies: What loads read of: the place, or local copies of what is immutable there. It gives bytes and shows
             nothing else: that it knows a key does not mean that the place has it.
+        pinning: When a save is long, and what follows from that.
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, *, pinning: Pinning = PINNING) -> None:
         """No I/O. With a `CachedBackend`, loads use its cache, and nothing else does."""
         self.backend = backend
+        self.pinning = pinning
         self.copies: Readable = backend.copies if isinstance(backend, CachedBackend) else backend
         self.refs = Refs(backend, copies=self.copies)
         self.index = Index(backend, self.copies)

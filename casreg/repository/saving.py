@@ -18,6 +18,7 @@ from casreg.repository.committing import Commit
 from casreg.repository.finding import has_files
 from casreg.repository.proving import Proof, until_proved
 from casreg.repository.searching import Search, remember_packs
+from casreg.repository.uploads import Upload
 from casreg.versions import next_after
 
 if TYPE_CHECKING:
@@ -77,13 +78,14 @@ def save(repository: Repository, draft: Draft) -> Saved:
     memory = _memory(repository.marker().id, draft)
     known = remembered.recall(memory) if memory else {}
     request = Request(terms.name, draft.materializer, draft.params, draft.files, known)
+    upload = Upload(repository, terms.name)
 
     def store_and_commit(avoid: Collection[str]) -> Saved:
         search = Search(repository, terms.name, avoid)
-        ingested = store(request, repository.backend, search, draft.progress)
+        ingested = store(request, repository.backend, search, draft.progress, upload.keeper(search))
         data_line = encode_content(ingested.content)
         data, content = identities(data_line, metadata_line)
-        seen = search.sightings(ingested.placement, ingested.written)
+        seen = {**search.sightings(ingested.placement, ingested.written), **upload.seen}
         proof = Proof(repository, (data_line, metadata_line), ingested.placement, ingested.inline, seen)
 
         def describe(written: Written, write: str, when: str) -> Entry:
@@ -105,12 +107,13 @@ def save(repository: Repository, draft: Draft) -> Saved:
             return not ingested.written or has_files(repository, entry)
 
         saved = Commit(repository, terms, content, proof.proved, describe, is_whole).run()
-        remember_packs(repository, ingested.written, proof.seen)
+        remember_packs(repository, upload.unpinned(ingested.written), proof.seen)
+        upload.end()
         if memory:
             remembered.remember(memory, draft.began, ingested.remembered)
         return saved
 
-    return until_proved(repository, terms.name, store_and_commit)
+    return until_proved(repository, terms.name, store_and_commit, upload.held)
 
 
 def _check(draft: Draft) -> None:
