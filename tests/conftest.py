@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import hypothesis
 import pytest
 
+from casreg.refs.pace import Pace
 from casreg.testing import servers
 from places import KINDS, SHARED, Places
 
@@ -87,6 +88,12 @@ def places(request: pytest.FixtureRequest, places_of: Callable[[str], Places]) -
 def shared_places(request: pytest.FixtureRequest, places_of: Callable[[str], Places]) -> Places:
     """As `places`, of those kinds that other processes reach by their location."""
     return places_of(request.param)
+
+
+@pytest.fixture
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writers try again as often as ever, and at once: for tests in which a storage stays away on purpose."""
+    monkeypatch.setattr("casreg.refs.pace.PACE", Pace(sleep=lambda _: None))
 
 
 @pytest.fixture

@@ -167,7 +167,9 @@ def test_an_endpoint_of_s3(seaweedfs: Server) -> None:
 
 def test_nobody_at_the_endpoint() -> None:
     """A refused connection, at each use."""
-    all_fail_soon(on("http://localhost:9"), StorageUnavailableError, r"localhost:9 .*refused.*endpoint")
+    all_fail_soon(
+        on("http://localhost:9", timeout=1), StorageUnavailableError, r"localhost:9 .*refused.*endpoint"
+    )
 
 
 @pytest.mark.parametrize(

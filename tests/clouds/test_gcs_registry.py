@@ -13,6 +13,7 @@ import pytest
 
 from casreg import GCPRegistryBackend, Registry, UnsafeStorageError
 from casreg.testing.proxy import CUT, DROP, HANG, LOSE, STALL, TRUNCATE, Fault, FaultProxy, Harm
+from casreg.threads import ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,8 +29,6 @@ HARMS = {
     "dropped": DROP,
     "cut": CUT,
     "truncated": TRUNCATE,
-    "stalled": STALL,
-    "hung": HANG,
     "503-before": Fault(Harm.REFUSE, 503),
     "503-after": Fault(Harm.FAIL, 503),
     "429-before": Fault(Harm.REFUSE, 429),
@@ -142,7 +141,7 @@ def test_a_save_survives_one_failure_at_any_request(
     proxy: FaultProxy, place: str, name: str, harm: str
 ) -> None:
     """At the first request, the second, …: one version, once, that loads."""
-    backend = GCPRegistryBackend(place, timeout=2)
+    backend = GCPRegistryBackend(place)
     names = (f"{name}-{number}" if name == "new" else name for number in count())
     clean = requests_of(proxy, lambda: Registry(backend, cache=False).save(next(names), "value"))
     for at, target in zip(range(1, len(clean) + 1), names, strict=False):
@@ -155,6 +154,29 @@ def test_a_save_survives_one_failure_at_any_request(
         after = Registry(backend, cache=False)
         assert after.list_versions(target) == [*before, version]
         assert after.load(target) == value
+
+
+@pytest.mark.parametrize("name", ["there", "new"])
+@pytest.mark.parametrize("harm", [STALL, HANG], ids=["stalled", "hung"])
+def test_a_save_survives_one_silence_at_any_request(fake_gcs: Server, name: str, harm: Fault) -> None:
+    """As above. Each at a place of its own and all at once, since each takes as long as a server may be silent."""
+
+    def is_met(at: int) -> bool:
+        path = f"gs://silent-{secrets.token_hex(6)}?endpoint="
+        with FaultProxy(fake_gcs.endpoint) as proxy:
+            Registry(path + proxy.url, cache=False).save("there", "old")
+            proxy.reset(at_request(at, harm))
+            saver = Registry(GCPRegistryBackend(path + proxy.url, timeout=2), cache=False)
+            version = saver.save(name, "new")
+            met = proxy.faults
+        after = Registry(path + fake_gcs.url, cache=False)
+        assert [*after.list_versions("there"), *after.list_versions("new")] == ["1.0.0", version]
+        assert (after.load("there", "1.0.0"), after.load(name)) == ("old", "new")
+        return met > 0
+
+    met = list(ahead(is_met, range(1, 11), 10))
+    assert 4 <= sum(met) < len(met)
+    assert all(met[: sum(met)])
 
 
 @pytest.mark.parametrize(

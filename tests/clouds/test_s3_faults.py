@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from casreg.testing import proxy as proxies, servers
+from casreg.testing.proxy import FaultProxy
+from casreg.threads import ahead
 from clouds.s3_lab import new_prefix, registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from casreg.testing.proxy import Fault, FaultProxy
+    from casreg.testing.proxy import Fault
 
 pytestmark = pytest.mark.clouds
 
@@ -29,9 +31,6 @@ FAULTS = {
     "409 before": proxies.refusal(409),
     "409 after": proxies.refusal(409, after=True),
 }
-
-SILENCES = {"stalled": proxies.STALL, "hung": proxies.HANG}
-"""Each takes as long as a server may be silent, so that they are not tried everywhere."""
 
 every_fault = pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
 
@@ -82,7 +81,7 @@ def test_a_fault_at_any_request_of_the_first_save(
     assert each_request(s3_proxy, fault, prepare, save, check) >= 18
 
 
-@pytest.mark.parametrize("fault", [*FAULTS.values(), *SILENCES.values()], ids=[*FAULTS, *SILENCES])
+@every_fault
 def test_a_fault_at_any_request_of_a_later_save(
     s3_proxy: FaultProxy, seaweedfs: servers.Server, fault: Fault
 ) -> None:
@@ -94,8 +93,7 @@ def test_a_fault_at_any_request_of_a_later_save(
 
     def save() -> None:
         saved.append(content(300_000))
-        harmed = registry(s3_proxy.endpoint, prefix, timeout=1.5)
-        assert harmed.save("a", saved[-1]) == f"1.0.{len(saved)}"
+        assert registry(s3_proxy.endpoint, prefix).save("a", saved[-1]) == f"1.0.{len(saved)}"
 
     def check() -> None:
         there = registry(seaweedfs.endpoint, prefix)
@@ -105,6 +103,28 @@ def test_a_fault_at_any_request_of_a_later_save(
     assert each_request(s3_proxy, fault, lambda: None, save, check) >= 6
     there = registry(seaweedfs.endpoint, prefix)
     assert [there.load("a", f"1.0.{number + 1}") for number in range(len(saved))] == saved
+
+
+@pytest.mark.parametrize("fault", [proxies.STALL, proxies.HANG], ids=["stalled", "hung"])
+def test_a_silence_at_any_request_of_a_later_save(seaweedfs: servers.Server, fault: Fault) -> None:
+    """As above. Each at a place of its own and several at once, since each takes as long as a server may be silent."""
+    old, new = random.Random(1).randbytes(300_000), random.Random(2).randbytes(300_000)
+
+    def is_met(at: int) -> bool:
+        prefix = new_prefix()
+        with FaultProxy(seaweedfs.endpoint) as proxy:
+            registry(proxy.endpoint, prefix).save("a", old)
+            proxy.reset(lambda request: fault if request.number == at else None)
+            assert registry(proxy.endpoint, prefix, timeout=1.5).save("a", new) == "1.0.1"
+            met = proxy.faults
+        there = registry(seaweedfs.endpoint, prefix)
+        assert there.list_versions("a") == ["1.0.0", "1.0.1"]
+        assert (there.load("a", "1.0.0"), there.load("a")) == (old, new)
+        return met > 0
+
+    met = list(ahead(is_met, range(1, 31), 10))
+    assert 6 <= sum(met) < len(met)
+    assert all(met[: sum(met)])
 
 
 @every_fault

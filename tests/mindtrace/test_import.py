@@ -633,6 +633,7 @@ def test_progress_is_told(folder: Path, registry: Registry) -> None:
     assert told == [(result, number, len(results)) for number, result in enumerate(results, 1)]
 
 
+@pytest.mark.usefixtures("no_waits")
 def test_a_storage_that_fails_ends_it(folder: Path) -> None:
     """All that follow would fail as well; what came before is here, and the next run goes on."""
     inner = MemoryBackend()

@@ -163,6 +163,7 @@ def test_one_request_of_the_first_save_fails(kind: FaultKind) -> None:
     assert until_clean(MemoryBackend, run, kind) >= 10
 
 
+@pytest.mark.usefixtures("no_waits")
 @pytest.mark.parametrize("label", ["save-existing", "delete-one", "overwrite"])
 def test_the_storage_dies_and_comes_back(label: str) -> None:
     """From the k-th request on nothing answers: old or new state, only an unknown commit may be either.
@@ -208,6 +209,7 @@ def test_a_full_storage_loses_nothing(method: str) -> None:
     pytest.fail("it takes more than 10 writes")
 
 
+@pytest.mark.usefixtures("no_waits")
 def test_a_lost_answer_of_a_commit_that_cannot_be_read_back() -> None:
     """If the answer of the commit is lost and nothing can be read back, the error says so and carries the write."""
     backend = FaultBackend(

@@ -134,6 +134,7 @@ def test_one_request_at_the_target_fails(
     assert until_clean(lambda: place_of(target), run, kind) >= 4
 
 
+@pytest.mark.usefixtures("no_waits")
 @pytest.mark.parametrize("side", ["source", "target"])
 def test_a_storage_that_dies_and_comes_back(
     side: str, source: dict[str, bytes], target: dict[str, bytes]
@@ -174,6 +175,7 @@ def test_a_full_target(source: dict[str, bytes], target: dict[str, bytes]) -> No
     pytest.fail("it takes more than 20 writes")
 
 
+@pytest.mark.usefixtures("no_waits")
 def test_a_lost_answer_that_cannot_be_read_back(source: dict[str, bytes]) -> None:
     """The commit's answer is lost and nothing can be read: the error says so; copying again finds what happened."""
     backend = FaultBackend(
