@@ -12,6 +12,7 @@ from casreg.gc.fence import ref_names
 from casreg.gc.head import lists_of, read_head, read_list
 from casreg.gc.names import KINDS, Name, key_of, kind_of, name_of, names_of, of_manifest
 from casreg.gc.reach import Expired, Reader
+from casreg.gc.uploads import as_given_up
 from casreg.gc.work import Report, threads_for
 from casreg.keys import DATA_PREFIXES
 from casreg.threads import ahead_in_parts
@@ -139,7 +140,9 @@ def _without_live(
     expired: list[Expired] = []
     names = sorted(refs)
     reached = ahead_in_parts(
-        lambda name: reader.reach(reader.held(name))[1], names, threads_for(repository.backend, terms)
+        lambda name: reader.reach(as_given_up(reader.held(name), terms))[1],
+        names,
+        threads_for(repository.backend, terms),
     )
     for number, (name, reach) in enumerate(zip(names, reached, strict=True), 1):
         for one in reach.names:

@@ -64,7 +64,8 @@ class Pinning:
 
     Attributes:
         after: A save is long that takes more than this. A shorter one makes no request for any of it.
-        every: After so much time what was written since is added. (At once, where a collector was quicker.)
+        every: After so much time what was written since is added, and later on after `SHARE` of the time that the save
+            has taken. (Sooner, where a collector was quicker.)
         refresh: After so much time a save says that it is still at work, also if it has written nothing more.
         monotonic: The clock.
     """
@@ -74,6 +75,17 @@ class Pinning:
     refresh: float = 86_400.0
     monotonic: Callable[[], float] = time.monotonic
 
+    def wait(self, taken: float, *, hurried: bool) -> float:
+        """How long to wait before more is pinned, after a save has `taken` so long."""
+        return taken * HURRIED_SHARE if hurried else max(self.every, taken * SHARE)
+
+
+SHARE: Final = 1 / 32
+"""So much of its time does a save lose at most that is killed. Each pin names all packs that were written so far, some 200
+bytes for 32 MiB: the manifests of all pins of a save take about a 5,000th of what it writes, however long it takes."""
+
+HURRIED_SHARE: Final = 1 / 1024
+"""The same for a save beside a collector that takes what has just come; which takes the manifests of old pins, too."""
 
 PINNING: Final = Pinning()
 """What is used unless told otherwise."""
@@ -91,7 +103,8 @@ class Upload:
         self._name = name
         self._since = now()
         self._pinning = repository.pinning
-        self._due = self._pinning.monotonic() + self._pinning.after
+        self._began = self._pinning.monotonic()
+        self._due = self._began + self._pinning.after
         self._stale = self._due
         self._hurried = False
         self._number: int | None = None
@@ -145,9 +158,9 @@ class Upload:
         self._loose.update((sealed.ref.name, sealed) for sealed in new)
         self._sightings.seen.update(search.sightings(Placement(tuple(sealed.ref for sealed in new)), new))
         if self._loose or (self._pinned and clock >= self._stale):
-            at_once = self._pin() and self._hurried
+            hurried = self._pin() and self._hurried
             clock = self._pinning.monotonic()
-            self._due = clock if at_once else clock + self._pinning.every
+            self._due = clock + self._pinning.wait(clock - self._began, hurried=hurried)
             self._stale = clock + self._pinning.refresh
 
     def _pin(self) -> bool:
@@ -184,7 +197,7 @@ class Upload:
         head, packs = made[-1] if made else (None, {})
         lost = [pack for pack in (*self._pinned, *self._loose) if pack not in packs]
         if lost:
-            log.debug("%s: a collector was quicker with %d packs; pinning at once", self._name, len(lost))
+            log.debug("%s: a collector was quicker with %d packs; pinning sooner", self._name, len(lost))
             self._hurried = True
         found = [sealed for name, sealed in self._loose.items() if name in packs]
         self._pinned, self._loose = packs, {}

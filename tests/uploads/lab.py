@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from casreg.gc import Collection, Terms, collect
@@ -120,3 +121,22 @@ def pinned(place: Backend) -> set[str]:
                 digest = pack.partition("-")[2]
                 keys.add(f"packs/{digest[:2]}/{pack}")
     return keys
+
+
+class StoppedError(BaseException):
+    """The process has ended."""
+
+
+def stopped_save(place: Backend, data: object, *, packs: int, name: str = "large") -> Slow:
+    """A save that ends when so many packs have landed and been told of, as if its process was killed."""
+    slow = Slow(place)
+
+    def stop(number: int) -> None:
+        if number == packs:
+            raise StoppedError
+
+    slow.before = stop
+    with suppress(StoppedError):
+        slow_registry(slow).save(name, data)
+        raise AssertionError("it was not stopped")
+    return slow
