@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from casreg.backends.base import Backend
     from casreg.progress import Progress
     from casreg.testing.faults import FaultBackend
+    from places import Places
 
 
 class World(NamedTuple):
@@ -167,9 +168,9 @@ print("done", flush=True)
 """
 
 
-def _killed(folder: Path, times: int) -> None:
+def _killed(folder: Path, place: Backend, times: int) -> None:
     source, draw = filled(str(folder / "source"), size=3_000_000), random.Random(folder.name)
-    target = Registry(folder / "target", cache=False)
+    target = Registry(place, cache=False)
     killed = turn = 0
     longest = 1.0
     while killed < times:
@@ -180,7 +181,7 @@ def _killed(folder: Path, times: int) -> None:
             source.annotate("small", turn=turn)
             if turn > 1:
                 source.delete(f"name:{turn - 3}")
-        arguments = [sys.executable, "-c", SYNC, str(folder / "source"), str(folder / "target")]
+        arguments = [sys.executable, "-c", SYNC, str(folder / "source"), place.location]
         with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == b"ready\n"
@@ -199,12 +200,12 @@ def _killed(folder: Path, times: int) -> None:
     assert target.sync(source).copied == ()
 
 
-def test_killed_at_any_moment(tmp_path: Path) -> None:
+def test_killed_at_any_moment(tmp_path: Path, shared_places: Places) -> None:
     """Whatever is at the target is whole, and the next sync goes on: at its end both are equal."""
-    _killed(tmp_path, 5)
+    _killed(tmp_path, shared_places.new(), 3)
 
 
 @pytest.mark.soak
-def test_killed_at_any_moment_many_times(tmp_path: Path) -> None:
+def test_killed_at_any_moment_many_times(tmp_path: Path, shared_places: Places) -> None:
     """The same, 50 times."""
-    _killed(tmp_path, 50)
+    _killed(tmp_path, shared_places.new(), 50)
