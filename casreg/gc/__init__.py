@@ -2,13 +2,16 @@
 
 `plan` looks for it and only reads; `execute` deletes it, by the protocol of `docs/design/protocol.md`. `run` has the
 steps of one run, `fence` the marking of refs, `reach` what refs reach, `head` the one object that all agree on,
-`pruning` the deletion of old versions, which makes garbage.
+`pruning` the deletion of old versions, which makes garbage. `compaction` moves what is needed out of packs that are mostly
+garbage: `occupancy` says how much that is, `choice` which packs it is worth it for, `moving` copies frames, and
+`relocation` says where chunks are then.
 """
 
 from __future__ import annotations
 
 from casreg.gc.bad import mark_bad
 from casreg.gc.collecting import Collection, collect, execute, foreseen
+from casreg.gc.compaction import Compaction, compact
 from casreg.gc.durations import seconds
 from casreg.gc.plan import Plan, plan
 from casreg.gc.pruning import Pruned, prune
@@ -16,10 +19,12 @@ from casreg.gc.terms import Terms
 
 __all__ = [
     "Collection",
+    "Compaction",
     "Plan",
     "Pruned",
     "Terms",
     "collect",
+    "compact",
     "execute",
     "foreseen",
     "mark_bad",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from casreg.exceptions import CommitConflictError, UnsafeStorageError
+from casreg.gc.compaction import compact
 from casreg.gc.plan import count_by_kind, plan
 from casreg.gc.run import Runs
 from casreg.gc.uploads import give_up
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from casreg.backends.base import Backend
+    from casreg.gc.compaction import Compaction
     from casreg.gc.names import Kind, Name
     from casreg.gc.plan import Plan
     from casreg.gc.terms import Terms
@@ -39,6 +41,7 @@ class Collection:
         versions: The deleted versions, as `name@version`, that `undelete` cannot bring back any more; sorted.
         runs: The numbers of the collector's runs that were made, or taken to their end.
         unfinished: Whether somebody else's run was going on at the beginning.
+        compaction: What was moved to other packs before; None if nothing was to be.
     """
 
     location: str
@@ -48,20 +51,33 @@ class Collection:
     versions: tuple[str, ...]
     runs: tuple[int, ...]
     unfinished: bool
+    compaction: Compaction | None = None
 
 
 def collect(
-    repository: Repository, terms: Terms, progress: ProgressCallback | None = None, *, dry_run: bool = False
+    repository: Repository,
+    terms: Terms,
+    progress: ProgressCallback | None = None,
+    *,
+    dry_run: bool = False,
+    compacted: bool = False,
 ) -> Collection:
-    """Plan, and unless it is a dry run, execute.
+    """Plan, and unless it is a dry run, execute. `compacted`: after what is needed has moved out of packs that hold little.
 
     Raises:
-        CasregError: As `plan` and `execute`.
+        CasregError: As `compact`, `plan` and `execute`.
     """
     if not dry_run:
         check_place(repository.backend, terms)
+    moved = compact(repository, terms, progress, dry_run=dry_run) if compacted else None
     planned = plan(repository, terms, progress)
-    return foreseen(repository, planned) if dry_run else execute(repository, planned, terms, progress)
+    if not dry_run:
+        return replace(execute(repository, planned, terms, progress), compaction=moved)
+    seen = foreseen(repository, planned)
+    if moved is None:
+        return seen
+    files = {**seen.files, "packs": seen.files["packs"] + moved.packs}
+    return replace(seen, freed=seen.freed + moved.freed, files=files, compaction=moved)
 
 
 def foreseen(repository: Repository, planned: Plan) -> Collection:

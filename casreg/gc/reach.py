@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from casreg.exceptions import CorruptError, NotFound
 from casreg.gc.names import Name, of_manifest, of_pack, of_segment
@@ -15,14 +15,17 @@ from casreg.keys import manifest_key, ref_key, segment_key
 from casreg.manifests import decode_placement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from casreg.digest import Digest
     from casreg.gc.terms import Terms
+    from casreg.model import Placement
     from casreg.refs import Entry, History, Tombstone
     from casreg.refs.landing import Held
     from casreg.repository import Repository
     from casreg.versions import Version
+
+_T = TypeVar("_T")
 
 _KNOWN: Final = 2_000_000
 """So many names of files are kept of manifests that were read: some 150 MiB at most."""
@@ -39,6 +42,22 @@ class Expired:
 
     label: str
     manifest: Digest
+
+
+class Named(NamedTuple):
+    """What a ref says of one manifest: that a version is it, or was.
+
+    Attributes:
+        version: Which.
+        entry: What the ref says of the version.
+        protected: Whether its data has to stay: it lives, or may still be undeleted.
+        lives: Whether it lives.
+    """
+
+    version: Version
+    entry: Entry
+    protected: bool
+    lives: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +140,13 @@ class Reader:
             UnsupportedFormatError: It is of a newer casreg.
             StorageError: It cannot be read.
         """
+        return self.settled(held, self._reach)
+
+    def settled(self, held: Held, question: Callable[[History], _T]) -> tuple[Held, _T]:
+        """The answer to a question about what a ref reaches, which raises `NotFound` where that is gone. As `reach`."""
         while True:
             try:
-                return held, self._reach(held.history)
+                return held, question(held.history)
             except NotFound as err:
                 now = self.held(held.history.name)
                 if now.token == held.token:
@@ -142,13 +165,30 @@ class Reader:
             StorageError: One of them cannot be read.
         """
         known = self._known.get(digest)
-        if known is not None:
-            return known
-        get = self._repository.backend.get
-        data = get(manifest_key(digest)).data
-        placement = decode_placement(data, digest, lambda segment: get(segment_key(segment)).data)
-        segment = () if placement.segment is None else (of_segment(placement.segment),)
-        return self._known.put(digest, (*segment, *(of_pack(pack.name) for pack in placement.packs)))
+        return self._read(digest)[1] if known is None else known
+
+    def placed(self, name: str, named: Named) -> Placement | None:
+        """Where the chunks of a version are. None of a deleted one whose data a collector has taken that granted less time.
+
+        Raises:
+            NotFound: It lives, and its manifest, or the segment of that, is not there.
+            CorruptError, UnsupportedFormatError, StorageError: As `below`.
+        """
+        label = f"{name}@{named.version}" if named.lives else f"the deleted {name}@{named.version}"
+        try:
+            return self._of(label, named.entry, self._read)[0]
+        except NotFound:
+            if named.lives:
+                raise
+            return None
+
+    def named(self, history: History) -> Iterator[Named]:
+        """Every manifest that a ref names, alive or deleted. Reads its segments."""
+        for version, record in history.records().items():
+            if record.live:
+                yield Named(version, record.live, protected=True, lives=True)
+            for tombstone in record.dead:
+                yield Named(version, tombstone.entry, protected=self._is_protected(tombstone), lives=False)
 
     def _reach(self, history: History) -> Reach:
         names = {of_segment(row.digest) for row in history.ref.older}
@@ -163,10 +203,24 @@ class Reader:
                 expired.append(self._expired(history, version, record.dead[-1]))
         return Reach(frozenset(names), tuple(expired))
 
+    def _read(self, digest: Digest) -> tuple[Placement, tuple[Name, ...]]:
+        """The placement in a manifest, and what it needs. Errors as `below`."""
+        get = self._repository.backend.get
+        data = get(manifest_key(digest)).data
+        placement = decode_placement(data, digest, lambda segment: get(segment_key(segment)).data)
+        segment = () if placement.segment is None else (of_segment(placement.segment),)
+        below = (*segment, *(of_pack(pack.name) for pack in placement.packs))
+        return placement, self._known.put(digest, below)
+
     def _needed(self, entry: Entry, label: str) -> tuple[Name, ...]:
         """All that a version needs. It has to be there."""
+        return of_manifest(entry.manifest), *self._of(label, entry, self.below)
+
+    @staticmethod
+    def _of(label: str, entry: Entry, read: Callable[[Digest], _T]) -> _T:
+        """What is read of the manifest of an entry. Errors say whose it is."""
         try:
-            return of_manifest(entry.manifest), *self.below(entry.manifest)
+            return read(entry.manifest)
         except NotFound as err:
             raise NotFound(f"{label} needs what is not there ({err})") from err
         except CorruptError as err:

@@ -140,6 +140,11 @@ class Packing:
         self._spots[chunk.digest] = Spot(self._open, located.offset, located.length)
         self.stored += located.length
 
+    def cut(self) -> None:
+        """End the current pack: what is appended next goes into another."""
+        if self._builder is not None:
+            self._dispatch()
+
     def spot(self, digest: Digest) -> Spot:
         """Where a chunk is that was claimed and appended, or is known."""
         return self._spots[digest]

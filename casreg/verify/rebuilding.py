@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from casreg.exceptions import CorruptError
@@ -12,7 +11,9 @@ from casreg.ingest.packing import Packing
 from casreg.model import Placement
 from casreg.repository.proving import Proof, until_proved
 from casreg.repository.searching import remember_packs
+from casreg.repository.swinging import Replacement, swing as swing_name
 from casreg.transfer.carrying import is_bare
+from casreg.transfer.places import Sound
 from casreg.transfer.sections import check_payload, sections_of
 from casreg.verify.supply import LostError
 
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from casreg.digest import Digest
-    from casreg.ingest import Place
+    from casreg.head import RunId
     from casreg.model import Chunk, Manifest
     from casreg.packs import SealedPack
-    from casreg.refs import Attempt, Entry, Fence, History
+    from casreg.refs import Entry, Fence
     from casreg.verify.findings import Use
     from casreg.verify.supply import Supply
 
@@ -51,17 +52,20 @@ class Rebuilt:
 
     Attributes:
         entry: What a ref said of it.
-        packs: How many packs it needs now.
-        written: Those of them that were written for it.
+        written: The packs that were written for it.
         stored: Bytes of these.
-        proof: Sees that all of it is there and may be named, and writes the manifest.
+        replacement: Its new manifest.
     """
 
     entry: Entry
-    packs: int
     written: tuple[SealedPack, ...]
     stored: int
-    proof: Proof
+    replacement: Replacement
+
+    @property
+    def seen(self) -> Mapping[str, RunId]:
+        """When each file was last seen."""
+        return self.replacement.proof.seen
 
     def moved(self, fence: Fence) -> Entry:
         """The entry, under the new manifest.
@@ -70,7 +74,7 @@ class Rebuilt:
             StaleError: Something of it has been collected meanwhile.
             StorageError: The storage refused or failed.
         """
-        return replace(self.entry, manifest=self.proof.proved(fence).manifest, packs=self.packs)
+        return replace(self.entry, manifest=self.replacement.manifest(fence), packs=self.replacement.packs)
 
 
 class Missing:
@@ -111,17 +115,6 @@ class Missing:
         return sum(lost.values())
 
 
-class _Sound:
-    """What may be built on, as a packing asks for it."""
-
-    def __init__(self, places: Mapping[Digest, Place]) -> None:
-        self._places = places
-
-    def find(self, digests: Sequence[Digest]) -> Mapping[Digest, Place]:
-        """See `casreg.ingest.packing.Known`."""
-        return {digest: self._places[digest] for digest in digests if digest in self._places}
-
-
 def rebuild(supply: Supply, digest: Digest, entry: Entry, avoid: Collection[str]) -> Rebuilt:
     """Bring what a version lacks here into fresh packs.
 
@@ -150,14 +143,14 @@ def rebuild(supply: Supply, digest: Digest, entry: Entry, avoid: Collection[str]
         supply.wrote(written)
     seen = {sealed.key: fence.head.id for sealed in written}
     proof = Proof(target, manifest.lines, placement, manifest.inline, seen)
-    return Rebuilt(entry, len(placement.packs), written, stored, proof)
+    return Rebuilt(entry, written, stored, Replacement(len(placement.packs), proof))
 
 
 def _stored(
     supply: Supply, missing: Missing, avoid: Collection[str]
 ) -> tuple[Placement, tuple[SealedPack, ...], int]:
     chunks = missing.chunks
-    packing = Packing(supply.target.backend, _Sound(supply.here(chunks, avoid)), sum(chunks.values()))
+    packing = Packing(supply.target.backend, Sound(supply.here(chunks, avoid)), sum(chunks.values()))
     try:
         new = packing.claim(chunks)
         if new:
@@ -193,22 +186,13 @@ def swing(supply: Supply, cases: Sequence[Case]) -> tuple[int, dict[Digest, str]
                 done[case.manifest] = rebuild(supply, case.manifest, case.entry, avoid)
             except (LostError, CorruptError) as err:
                 failed[case.manifest] = str(err)
+        replacements = {digest: rebuilt.replacement for digest, rebuilt in done.items()}
         uses = [use for case in cases if case.manifest in done for use in case.uses]
         for name in dict.fromkeys(use.name for use in uses):
-            mine = [use for use in uses if use.name == name]
-            target.refs.commit(name, partial(_swung, mine, done), create=False)
+            mine = [(use.version, use.manifest) for use in uses if use.name == name]
+            swing_name(target, name, mine, replacements)
         for rebuilt in done.values():
-            remember_packs(target, rebuilt.written, rebuilt.proof.seen)
+            remember_packs(target, rebuilt.written, rebuilt.seen)
         return sum(rebuilt.stored for rebuilt in done.values())
 
     return until_proved(target, cases[0].uses[0].name, store_and_commit), failed
-
-
-def _swung(uses: Sequence[Use], done: Mapping[Digest, Rebuilt], attempt: Attempt) -> History | None:
-    history = attempt.history
-    for use in uses:
-        # What was overwritten meanwhile, or healed by somebody else, does not name it any more.
-        if history.names(use.version, use.manifest):
-            moved = done[use.manifest].moved(attempt.fence)
-            history = history.with_manifest(use.version, use.manifest, moved.manifest, moved.packs)
-    return None if history is attempt.history else history

@@ -203,7 +203,7 @@ class Recovery:
 def remember_packs_of(supply: Supply, rebuilt: Iterable[Rebuilt]) -> None:
     """Let later saves find what was written for these versions, now that they are committed."""
     for one in rebuilt:
-        remember_packs(supply.target, one.written, one.proof.seen)
+        remember_packs(supply.target, one.written, one.seen)
 
 
 def _tags(said: Ref, records: Mapping[Version, Record]) -> dict[str, tuple[Version, Digest]]:

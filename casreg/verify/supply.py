@@ -12,9 +12,10 @@ from casreg.keys import manifest_key
 from casreg.manifests import decode_manifest, encode_manifest, encode_placement
 from casreg.model import Placement
 from casreg.packs import key_of
+from casreg.transfer.places import read_chunks
 from casreg.verify.checking import check_pack
 from casreg.verify.histories import read_name
-from casreg.verify.shelf import Shelf, packs_at, read_chunks
+from casreg.verify.shelf import Shelf, packs_at
 from casreg.verify.survey import names_in
 from casreg.verify.tables import read_table
 
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
     from casreg.packs import SealedPack
     from casreg.refs import Entry
     from casreg.repository import Repository
+    from casreg.transfer.places import Read
     from casreg.verify.checking import Checked
     from casreg.verify.histories import Named
-    from casreg.verify.shelf import Read
 
 
 class LostError(Exception):

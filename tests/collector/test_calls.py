@@ -102,6 +102,7 @@ def test_the_result_is_plain() -> None:
         "versions": ["thing@1.0.0"],
         "runs": [1],
         "unfinished": False,
+        "compaction": None,
     }
 
 
