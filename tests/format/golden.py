@@ -15,7 +15,7 @@ from collections import Counter
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from unittest.mock import patch
 
 import numpy as np
@@ -24,25 +24,34 @@ from blake3 import blake3
 from casreg import Registry
 from casreg.backends.memory import MemoryBackend
 from casreg.chunker import cut
-from casreg.head import INITIAL, close, condemn, dump_head, encode_names, verdict
-from casreg.keys import HEAD, manifest_key, ref_key
+from casreg.digest import digest_of
+from casreg.head import INITIAL, close, condemn, condemn_bad, dump_head, encode_names, verdict
+from casreg.keys import HEAD, manifest_key, pack_key, ref_key
 from casreg.manifests import encode_manifest
+from casreg.packs import PackBuilder
 from casreg.refs import Record, spill
 from casreg.refs.document import Ref
 from casreg.refs.pace import PACE
 from casreg.repository import committing, editing
 from casreg.repository.repository import Repository
 from casreg.versions import parse_version
+from format import scribe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from casreg.head import RunId
+    from casreg.materializers import InFolder, OutFolder
     from casreg.refs import History, Removal
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
 EXPECTED = GOLDEN / "expected.json"
+DIGESTS = GOLDEN / "frozen.b3"
 VECTORS = ROOT / "tests" / "format" / "vectors.json"
+
+
+_MANY = 100
 
 
 def xof(seed: str, size: int) -> bytes:
@@ -232,6 +241,107 @@ def deep(backend: MemoryBackend) -> None:
     Registry(backend).save("deep", block() * 7500)
 
 
+class Many:
+    """Materializer of many files, each with its bytes."""
+
+    id: ClassVar[str] = "golden.many/1"
+    types: ClassVar[tuple[type | str, ...]] = (dict,)
+
+    def save(self, obj: object, folder: OutFolder) -> None:
+        """Add them."""
+        assert isinstance(obj, dict)
+        for path, data in obj.items():
+            folder.add(path, data)
+
+    def load(self, folder: InFolder, cls: type | None) -> object:
+        """Give them back."""
+        assert cls in (None, dict)
+        return {path: bytes(folder.read(path)) for path in folder.paths}
+
+
+CUT = "bpeqwfpzxubgkzmahfshkqvwpqwqimkkiqitetriqvdqgulalgfmbsmi"
+"""The last of these characters begins a new chunk wherever one may begin (found by trying)."""
+
+
+def broad(backend: MemoryBackend) -> None:
+    """A tree so large that it has a chunk list, and so many chunks that the index has a fanout."""
+    words = "/".join(word * 50 for word in ("long-", "name-", "more-"))
+    files = {f"{number:03}/{words}/{CUT}": b"%d" % number for number in range(300)}
+    Registry(backend).save("broad", files, materializer=Many())
+
+
+def under_way(backend: MemoryBackend, state: str) -> None:
+    """A collector that stopped in its third run: the first deleted something, the second only said what is damaged.
+
+    What the third condemned are two manifests, of which a version needs one, and a pack. A verdict names the others.
+    """
+    registry = Registry(backend)
+    registry.save("kept", {"rate": 0.5})
+    registry.save("kept", xof("kept", 20_000))
+    registry.save("deleted", xof("deleted", 20_000))
+    registry.delete("deleted")
+    needed, lost, orphan = (_entry(backend, "kept", "1.0.0"), _orphan(backend), _orphan(backend))
+    pack = PackBuilder(bytearray())
+    pack.append(digest_of(b"nobody's"), 0, b"nobody's", 8)
+    sealed = pack.seal()
+    backend.create(sealed.key, bytes(sealed.data))
+
+    def listed(*keys: str) -> str:
+        key, data = encode_names(keys, secrets.token_hex(16))
+        backend.create(key, data)
+        return key
+
+    def drawn() -> str:
+        return secrets.token_hex(16)
+
+    first = condemn(INITIAL, listed(lost), drawn(), drawn())
+    first = close(verdict(first, listed(lost), drawn()), drawn())
+    backend.delete([lost])
+    gone = digest_of(b"a pack that was damaged")
+    second = condemn_bad(first, listed(pack_key("0" * 16, gone)), drawn(), drawn())
+    second = close(verdict(second, None, drawn()), drawn())
+    third = condemn(second, listed(needed, orphan, sealed.key), drawn(), drawn())
+    if state == "verdict":
+        for name in ("kept", "deleted"):
+            fence(backend, name, third.id)
+        third = verdict(third, listed(orphan, sealed.key), drawn())
+    backend.create(HEAD, dump_head(third))
+
+
+def _entry(backend: MemoryBackend, name: str, version: str) -> str:
+    """The key of the manifest of a version."""
+    history = Repository(backend).refs.ask(name, lambda history: history)
+    entry = history.entry(parse_version(version)) if history else None
+    assert entry is not None
+    return manifest_key(entry.manifest)
+
+
+def _orphan(backend: MemoryBackend) -> str:
+    """A manifest that no ref reaches. Gives its key."""
+    placement = b'{"inline":0,"packs":[],"requires":[],"runs":{}}'
+    data = b'{"count":0,"entries":[],"materializer":"python.bytes/1","params":{},"size":0}'
+    orphan = encode_manifest(data, b"{}", placement, b"")
+    key = manifest_key(digest_of(orphan))
+    backend.create(key, orphan)
+    return key
+
+
+def fence(backend: MemoryBackend, name: str, run: RunId) -> None:
+    """What a collector does to each ref before it judges: its id as the stamp, and nothing else changed."""
+    held = backend.get(ref_key(name))
+    ref = Ref.from_bytes(held.data, name)
+    assert held.token is not None
+    backend.swap(ref_key(name), ref.rewritten(secrets.token_hex(16), run).to_bytes(), held.token)
+
+
+def later(backend: MemoryBackend) -> None:
+    """What casreg does not write and format 1 allows; see `scribe.later`."""
+    with tempfile.TemporaryDirectory() as folder:
+        scribe.later(Path(folder), xof, block())
+        for path in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
+            backend.create(path.relative_to(folder).as_posix(), path.read_bytes())
+
+
 BUNDLE = GOLDEN / "some.casreg"
 BUNDLED = ("config", "my:data", "Tree_of:Files", "long:history", "empty")
 """The names that are in the golden bundle, from the golden repository with everything."""
@@ -244,7 +354,14 @@ def write_bundle(source: MemoryBackend, path: Path) -> None:
         Registry(source, allow_underscore=True).export(path, BUNDLED)
 
 
-REPOSITORIES: dict[str, Callable[[MemoryBackend], None]] = {"everything": everything, "deep": deep}
+REPOSITORIES: dict[str, Callable[[MemoryBackend], None]] = {
+    "everything": everything,
+    "deep": deep,
+    "broad": broad,
+    "condemned": lambda backend: under_way(backend, "condemned"),
+    "verdict": lambda backend: under_way(backend, "verdict"),
+    "later": later,
+}
 
 
 def build(name: str) -> MemoryBackend:
@@ -257,6 +374,14 @@ def build(name: str) -> MemoryBackend:
 
 
 # ------------------------------------------------------------------------------------------------- what is expected
+
+
+def shortened(files: dict[str, Any]) -> Any:
+    """What is expected of files; of very many only their number, and the digest of what would be."""
+    if len(files) <= _MANY:
+        return files
+    whole = json.dumps(files, sort_keys=True, separators=(",", ":"))
+    return {"count": len(files), "b3": digest(whole.encode())}
 
 
 def describe(backend: Any) -> dict[str, Any]:
@@ -293,7 +418,7 @@ def describe(backend: Any) -> dict[str, Any]:
                 "metadata": info["metadata"],
                 "notes": info["notes"],
                 "protected": info["protected"],
-                "files": files,
+                "files": shortened(files),
             }
         whole = repository.refs.ask(name, lambda history: history)
         assert whole is not None
@@ -384,21 +509,36 @@ def write_json(path: Path, value: Any, width: int | None = 1) -> None:
     path.write_text(json.dumps(value, indent=width, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def frozen() -> dict[str, str]:
+    """Path below tests/golden → digest, of all that is frozen, as `b3sum` writes and checks it."""
+    lines = DIGESTS.read_text(encoding="utf-8").splitlines() if DIGESTS.exists() else []
+    return {path: b3 for b3, path in (line.split("  ", 1) for line in lines)}
+
+
+def files_now() -> dict[str, str]:
+    """The same, as it is on disk now; without what is expected, which grows with every repository that is added."""
+    made = (DIGESTS, EXPECTED, GOLDEN / ".gitattributes")
+    paths = (path for path in GOLDEN.rglob("*") if path.is_file() and path not in made)
+    return {path.relative_to(GOLDEN).as_posix(): digest(path.read_bytes()) for path in paths}
+
+
 def main() -> None:
-    """Regenerate everything that is golden."""
+    """Make what is not there yet: nothing that is frozen is ever made again. And renew the examples of the page."""
     GOLDEN.mkdir(exist_ok=True)
-    expected = {}
+    expected = json.loads(EXPECTED.read_text(encoding="utf-8")) if EXPECTED.exists() else {}
     for name in REPOSITORIES:
-        backend = build(name)
-        print(f"tests/golden/{name}: {write_repository(backend, GOLDEN / name):,} bytes")
-        expected[name] = describe(backend)
-        if name == "everything":
-            write_bundle(backend, BUNDLE)
+        if not (GOLDEN / name).exists():
+            backend = build(name)
+            print(f"tests/golden/{name}: {write_repository(backend, GOLDEN / name):,} bytes")
+            expected[name] = describe(backend)
+    if not BUNDLE.exists():
+        write_bundle(build("everything"), BUNDLE)
+    if not VECTORS.exists():
+        rows = ",\n".join(json.dumps(row, separators=(",", ":")) for row in vectors())
+        VECTORS.write_text(f"[\n{rows}\n]\n", encoding="utf-8")
     write_json(EXPECTED, expected)
-    VECTORS.write_text(
-        "[\n" + ",\n".join(json.dumps(row, separators=(",", ":")) for row in vectors()) + "\n]\n",
-        encoding="utf-8",
-    )
+    listed = sorted((files_now() | frozen()).items())
+    DIGESTS.write_text("".join(f"{b3}  {path}\n" for path, b3 in listed), encoding="utf-8")
     from format import examples
 
     examples.rewrite()

@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
+import numpy as np
 import pytest
 from blake3 import blake3
 
 from casreg import LocalRegistryBackend, Registry
 from casreg.backends.memory import MemoryBackend
-from format import stranger
-from format.golden import EXPECTED, GOLDEN, REPOSITORIES, build, describe
+from casreg.refs import spill
+from casreg.versions import parse_version
+from format import scribe, stranger
+from format.golden import EXPECTED, GOLDEN, REPOSITORIES, build, describe, files_now, frozen, shortened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,7 +113,7 @@ def view(folder: Path) -> dict[str, Any]:
                 "materializer": opened.data["materializer"],
                 "metadata": opened.metadata,
                 "protected": entry.get("protected", False),
-                "files": files,
+                "files": shortened(files),
             }
         found[name] = {
             "versions": versions,
@@ -179,3 +184,133 @@ def test_a_golden_repository_can_be_written_to(everything: Path) -> None:
     assert registry.save("gone", 2) == "1.0.1"
     assert view(everything) == describe(backend)
     stranger.verify(stranger.Storage(everything))
+
+
+# ------------------------------------------------------------------------------------------------- frozen
+
+
+def test_no_byte_of_what_is_golden_has_changed() -> None:
+    """Every file that was ever golden is there as it was, and none that is not frozen with its digest."""
+    assert files_now() == frozen()
+    assert set(REPOSITORIES) <= {path.name for path in GOLDEN.iterdir()}
+
+
+@pytest.mark.parametrize("name", REPOSITORIES)
+def test_todays_code_goes_on_with_what_was_stored(name: str, tmp_path: Path) -> None:
+    """A copy is verified, added to, changed, and collected; what it had is what it was, for both readers."""
+    folder = shutil.copytree(GOLDEN / name, tmp_path / name)
+    registry = Registry(folder, mutable=True, allow_underscore=True)
+    assert registry.verify(data=True).damages == ()
+    for known, found in FROZEN[name].items():
+        assert parse_version(registry.save(known, "new", bump="major")) > parse_version(
+            [*found["versions"]][-1]
+        )
+        registry.delete(known, registry.save(known, "dead", bump="minor"))
+        registry.tag(known, "golden", next(iter(found["versions"])))
+    registry.save("added", np.arange(30_000))
+    assert registry.verify(data=True).damages == ()
+    assert registry.gc(min_age=0, undelete_window=0).freed
+    assert registry.verify(data=True).damages == ()
+    now = describe(registry.backend)
+    assert now == view(folder)
+    for known, found in FROZEN[name].items():
+        versions = now[known]["versions"]
+        assert {version: versions[version] for version in found["versions"]} == found["versions"]
+        assert now[known]["tags"] == found["tags"] | {"golden": next(iter(found["versions"]))}
+    stranger.verify(stranger.Storage(folder))
+
+
+@pytest.mark.parametrize("state", ["condemned", "verdict"])
+def test_todays_code_takes_on_the_run_of_a_collector_of_long_ago(state: str, tmp_path: Path) -> None:
+    """It ends in the head's circle; what a version needs stays, what nobody needs goes, and only what was condemned."""
+    folder = shutil.copytree(
+        GOLDEN / state, tmp_path / state, copy_function=shutil.copyfile
+    )  # all files are young
+    before = stranger.Storage(folder)
+    listed = stranger.names_list(before, stranger.head(before)["names"])
+    others = {*before.keys("manifests/"), *before.keys("packs/")} - {*listed}
+    done = Registry(folder).gc()
+    assert (done.unfinished, done.runs) == (True, (3,))
+    after = stranger.Storage(folder)
+    held = {*after.keys("manifests/"), *after.keys("packs/")}
+    reached = {
+        f"manifests/{e['manifest'][:2]}/{e['manifest']}" for e in after.names()["kept"].versions().values()
+    }
+    assert held == others | (set(listed) & reached)
+    assert len(set(listed) - held) == 2
+    head = stranger.head(after)
+    assert (head["state"], head["names"], len(head["kept"])) == ("idle", None, 3)
+    assert head["bad"] == stranger.head(before)["bad"] is not None
+    assert Registry(folder).load("kept", "1.0.0") == {"rate": 0.5}
+    assert Registry(folder).undelete("deleted", "1.0.0") == "1.0.0"
+
+
+def later_fields(value: Any) -> int:
+    """How often the fields stand in a document that nobody knows."""
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    known = isinstance(value, dict) and scribe.UNKNOWN.items() <= value.items()
+    return known + sum(map(later_fields, children))
+
+
+def test_fields_that_nobody_knows_survive_all_that_casreg_does(tmp_path: Path) -> None:
+    """Of the marker, the head, refs, entries, tombstones, rows of `older`; also when history spills, and by a copy."""
+    folder = shutil.copytree(GOLDEN / "later", tmp_path / "later")
+    storage = stranger.Storage(folder)
+
+    def count() -> dict[str, int]:
+        documents = ("casreg.json", "gc/head", "refs/later_!one", "refs/later.history")
+        counted = {key: later_fields(stranger.unseal(storage.get(key), key)) for key in documents}
+        ref = stranger.Ref(storage, "later.history")
+        records = [entry for live, dead in ref.records.values() for entry in (live, *dead) if entry]
+        return {**counted, "records": sum(map(later_fields, records))}
+
+    first = count()
+    assert first == {
+        "casreg.json": 1,
+        "gc/head": 1,
+        "refs/later_!one": 5,
+        "refs/later.history": 8,
+        "records": 11,
+    }
+    registry = Registry(folder, mutable=True)
+    registry.annotate("later:One", "1.1.0", by="y")
+    registry.unprotect("later:One", "1.1.0")
+    registry.tag("later:One", "a.B-1", "1.0.0")
+    registry.delete("later:One", "1.1.0")
+    registry.undelete("later:One", "1.1.0")
+    registry.annotate("later.history", "0.4.0", by="y")
+    assert registry.gc(min_age=0).freed
+    # The entry that stood in a segment only stands in the ref now, too.
+    assert count() == {**first, "refs/later.history": 9}
+    with patch.object(spill, "INLINE_LIMIT", 1500), patch.object(spill, "_LEAST_ROOM", 1000):
+        registry.save("later.history", 99)
+        registry.save("later.history", 98)
+    assert len(stranger.Ref(storage, "later.history").body["older"]) < 5  # what was spilled was merged
+    assert count()["records"] == 11
+    assert registry.verify(data=True).damages == ()
+    target = Registry(MemoryBackend(), allow_underscore=True)
+    target.sync(Registry(folder, allow_underscore=True))
+    assert describe(target.backend)["later:One"] == describe(registry.backend)["later:One"]
+
+
+def test_the_rarer_repositories_have_what_is_rare() -> None:
+    """Otherwise the tests above prove less than they say."""
+    broad = stranger.Storage(GOLDEN / "broad")
+    opened = broad.names()["broad"].open("1.0.0")
+    assert opened.data["tree"]["counts"] == [17]
+    assert opened.placement["runs"]["tree.1"]
+    (index,) = broad.keys("index/")
+    assert struct.unpack_from("<I", broad.get(index), 28)[0] > 0  # bits of its fanout
+    later = stranger.Storage(GOLDEN / "later")
+    assert len(later.names()["later.history"].body["older"]) == 4
+    assert later.names()["Limits"].open("9" * 14 + "8" + 2 * ("." + "9" * 15)).entries == []
+    large = later.names()["later:One"].open("1.1.0")
+    runs = large.placement["runs"]["data"]
+    assert len({run[0] for run in runs}) > 1
+    assert len({tuple(run[:2]) for run in runs}) < len(runs)  # chunks that are repeated
+    assert b" " in large.data_line
+    for state in ("condemned", "verdict"):
+        head = stranger.head(stranger.Storage(GOLDEN / state))
+        assert head["state"] == state
+        assert None not in (head["names"], head["bad"])
+        assert [kept["names"] is None for kept in head["kept"]] == [False, True]
