@@ -25,7 +25,7 @@ def keys_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestSeaweedFS(RacesOnACloud):
-    kills = 5
+    kills = 4
 
     def server(self, request: pytest.FixtureRequest) -> servers.Server:
         server: servers.Server = request.getfixturevalue("seaweedfs")

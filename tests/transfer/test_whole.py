@@ -266,7 +266,7 @@ def act(registry: Registry, kind: str, name: str, value: Any) -> None:
             registry.annotate(name, version, value=value)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(steps, steps, st.booleans(), st.booleans(), st.sampled_from([1, 3, 16]))
 def test_any_history_comes_over(
     first: list[tuple[str, str, Any]],
