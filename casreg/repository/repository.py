@@ -7,10 +7,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from casreg.cache import CachedBackend
+from casreg.exceptions import NotFound
 from casreg.fetch import VersionReader
 from casreg.index import Index
-from casreg.keys import manifest_key, segment_key
+from casreg.keys import MARKER, manifest_key, segment_key
 from casreg.manifests import decode_manifest
+from casreg.marker import parse_marker
 from casreg.refs import Refs
 from casreg.repository.probe import ensure_marker
 from casreg.repository.uploads import PINNING
@@ -63,6 +65,24 @@ class Repository:
             if self._marker is None:
                 self._marker = ensure_marker(self.backend)
             return self._marker
+
+    def identity(self) -> str | None:
+        """The id of the repository that is at the place now; None if there is none. Makes no marker, and probes nothing.
+
+        Raises:
+            CorruptError: The marker is damaged.
+            UnsupportedFormatError: The repository needs a newer casreg.
+            StorageError: It cannot be read.
+        """
+        location = self.backend.location
+        try:
+            marker = parse_marker(self.backend.get(MARKER).data, f"{MARKER} in {location}")
+        except NotFound:
+            return None
+        if marker.is_probed(location):
+            with self._lock:
+                self._marker = marker  # whoever writes after this need not read it again
+        return marker.id
 
     def manifest(self, digest: Digest) -> Manifest:
         """The manifest with this digest, verified. The latest are kept in memory: they never change.

@@ -101,8 +101,7 @@ def sync(
         raise InvalidArgumentError(
             f"{source.backend.location} is both source and target: there is nothing to sync"
         )
-    records = memory.recall(memory.place(source.backend, target.backend))
-    pair = Pair(source, target, terms or Terms(), records)
+    pair = Pair(source, target, terms or Terms(), memory.Memory(source, target))
     looks = plan(pair, names, progress)
     totals = Totals(progress, sum(map(_copied, looks)))
     done: list[_Done] = []
@@ -275,13 +274,13 @@ class _Worker:
 
 def _remember(pair: Pair, looks: Sequence[Look], done: Sequence[_Done]) -> None:
     """Keep what is known now, for the next time."""
-    before = dict(pair.records)
+    before = dict(pair.memory.records)
     found = [look for look in looks if look.verdict is not None and not look.verdict.has_work]
     for look in [*found, *(one.look for one in done if one.look is not None)]:
         if look.record is not None:
-            pair.records[look.name] = look.record
-    if pair.records != before:
-        _keep(pair)
+            pair.memory.records[look.name] = look.record
+    if pair.memory.records != before:
+        pair.memory.keep()
 
 
 def _note(pair: Pair, looks: Iterable[Look]) -> None:
@@ -293,12 +292,8 @@ def _note(pair: Pair, looks: Iterable[Look]) -> None:
     }
     if begun:
         pair.target.marker()  # without it there is no repository whose state could be remembered
-        pair.records.update(begun)
-        _keep(pair)
-
-
-def _keep(pair: Pair) -> None:
-    memory.remember(memory.place(pair.source.backend, pair.target.backend), pair.records)
+        pair.memory.records.update(begun)
+        pair.memory.keep()
 
 
 def _copied(look: Look) -> int:

@@ -3,8 +3,9 @@
 One file for each pair in the cache folder, written as a whole. It may be lost at any time: then all names are compared
 once more, and labels that differ are conflicts, since nobody knows which side has changed them. It is believed only as
 far as both refs are in the very states that were compared then: by the tokens that the storages list, which by the
-contract of backends name one written state. The file is that of two locations and, where the marker costs no request
-over a network, of two repositories, since another one may have taken the place of a folder.
+contract of backends name one written state. And only as that of the very repositories that were compared: a copy or a
+backup that has taken the place of one of them, and was adopted, has another id. Near places are asked for theirs at
+once, and it is a part of the file's name; those to which each request is one over a network, when something has changed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +23,7 @@ import orjson
 from casreg import settings
 from casreg.backends.base import traits_of
 from casreg.digest import digest_of
-from casreg.exceptions import NotFound
+from casreg.exceptions import CorruptError, NotFound, UnsupportedFormatError
 from casreg.keys import MARKER
 from casreg.marker import parse_marker
 from casreg.sync.comparing import Base
@@ -31,8 +34,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from casreg.backends.base import Backend
+    from casreg.repository import Repository
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 log = logging.getLogger("casreg.sync")
 
@@ -75,6 +79,71 @@ def identity(backend: Backend) -> str | None:
     return parse_marker(data, f"{MARKER} in {backend.location}").id
 
 
+class Ids:
+    """The ids of the repositories at two places, as far as they are far away; each is asked for once. Thread-safe."""
+
+    def __init__(self, source: Repository, target: Repository) -> None:
+        """No I/O yet."""
+        self._repositories = (source, target)
+        self._ids = ["", ""]
+        self._lock = threading.Lock()
+
+    def now(self) -> list[str]:
+        """That of the source and that of the target: "" where the place is near, or none can be read there.
+
+        Raises:
+            StorageError: One cannot be read.
+        """
+        with self._lock:
+            for number, repository in enumerate(self._repositories):
+                if not self._ids[number] and is_far(repository.backend):
+                    with suppress(
+                        CorruptError, UnsupportedFormatError
+                    ):  # whoever only reads need not understand it
+                        self._ids[number] = repository.identity() or ""
+            return list(self._ids)
+
+
+class Memory:
+    """What is remembered of two places. Thread-safe, but for the records, of which each name has its own.
+
+    Attributes:
+        records: What is remembered of each name; grows while names are brought.
+    """
+
+    def __init__(self, source: Repository, target: Repository) -> None:
+        """Read it.
+
+        Raises:
+            InvalidArgumentError, CorruptError, StorageError: As `place`.
+        """
+        self._source, self._target = source.backend, target.backend
+        self._now = Ids(source, target)
+        self._ids, self.records = recall(place(self._source, self._target))
+        self._checked = False
+        self._lock = threading.Lock()
+
+    def check(self) -> None:
+        """Forget all of it, if other repositories are at the places now. To be called before a record is believed of a
+        name that has changed; what has not changed on both sides is what was compared.
+
+        Raises:
+            StorageError: As `Ids.now`.
+        """
+        with self._lock:
+            if not self._checked and self._now.now() != self._ids:
+                self.records.clear()
+            self._checked = True
+
+    def keep(self) -> None:
+        """Write it.
+
+        Raises:
+            InvalidArgumentError, CorruptError, StorageError: As `place`.
+        """
+        remember(place(self._source, self._target), self._now.now(), self.records)
+
+
 def place(source: Backend, target: Backend) -> Path | None:
     """Where the memory of two places is; None if one of them has no repository yet.
 
@@ -89,10 +158,10 @@ def place(source: Backend, target: Backend) -> Path | None:
     return settings.cache_dir() / "sync" / digest_of(text.encode("utf-8", "surrogateescape")).hex()
 
 
-def recall(file: Path | None) -> dict[str, Record]:
-    """What is remembered, by name; nothing if there is nothing, or if it is damaged."""
+def recall(file: Path | None) -> tuple[list[str], dict[str, Record]]:
+    """The ids of the repositories, and what is remembered, by name; nothing if there is nothing, or if it is damaged."""
     if file is None:
-        return {}
+        return [], {}
     try:
         sums, _, body = file.read_bytes().partition(b"\n")
         if sums.decode("ascii", "replace") != digest_of(body).hex():
@@ -100,20 +169,20 @@ def recall(file: Path | None) -> dict[str, Record]:
         document = orjson.loads(body)
         if document["format"] != _FORMAT:
             raise ValueError("it has another format")
-        return {name: _record(row) for name, row in document["names"].items()}
+        return list(document["ids"]), {name: _record(row) for name, row in document["names"].items()}
     except FileNotFoundError:
-        return {}
+        return [], {}
     except (OSError, ValueError, TypeError, IndexError, KeyError) as err:
         log.debug("%s is not used: %s", file, err)
-        return {}
+        return [], {}
 
 
-def remember(file: Path | None, records: Mapping[str, Record]) -> None:
+def remember(file: Path | None, ids: list[str], records: Mapping[str, Record]) -> None:
     """Keep it. A cache folder that is full or cannot be written is no reason for a sync to fail."""
     if file is None:
         return
     names = {name: _row(record) for name, record in records.items()}
-    body = orjson.dumps({"format": _FORMAT, "names": names})
+    body = orjson.dumps({"format": _FORMAT, "ids": ids, "names": names})
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         fd, temporary = tempfile.mkstemp(dir=file.parent)

@@ -12,7 +12,7 @@ from casreg.names import is_hidden
 from casreg.progress import Progress
 from casreg.refs.segments import SegmentGone
 from casreg.sync.comparing import NOTHING, compare, state_of
-from casreg.sync.memory import Record, is_far
+from casreg.sync.memory import Memory, Record, is_far
 from casreg.sync.report import Unsynced
 from casreg.threads import ahead
 
@@ -60,17 +60,17 @@ class Pair:
         source: From where.
         target: Where to.
         terms: What may be done.
-        records: What is remembered of each name; grows while names are brought.
+        memory: What is remembered of them.
     """
 
     source: Repository
     target: Repository
     terms: Terms
-    records: dict[str, Record]
+    memory: Memory
 
     def base(self, name: str) -> Base | None:
         """What the labels of a name were."""
-        record = self.records.get(name)
+        record = self.memory.records.get(name)
         return record.base if record else None
 
     def source_state(self, name: str) -> State:
@@ -145,6 +145,7 @@ def plan(pair: Pair, names: Iterable[str] | None, progress: ProgressCallback | N
         try:
             if listed and _is_unchanged(pair, name, mine.get(name), theirs.get(name)):
                 return Look(name)
+            pair.memory.check()
             # What is not listed came meanwhile, if at all.
             return pair.look(name, here=not listed or name in mine, there=not listed or name in theirs)
         except (CorruptError, UnsupportedFormatError) as err:
@@ -170,7 +171,7 @@ def _tokens(repository: Repository) -> dict[str, str | None]:
 
 def _is_unchanged(pair: Pair, name: str, mine: str | None, theirs: str | None) -> bool:
     """Whether both refs are as they were when nothing was left to do."""
-    record = pair.records.get(name)
+    record = pair.memory.records.get(name)
     if record is None or record.source is None or record.target is None:
         return False
     if (pair.terms.delete or pair.terms.overwrite) and not record.exact:

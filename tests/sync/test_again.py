@@ -60,12 +60,12 @@ def test_with_nothing_to_do_each_place_is_listed_once(both: Both) -> None:
 
 
 def test_a_changed_name_is_read_once(both: Both) -> None:
-    """Of a name that was written to, but has nothing to bring, its ref is read at each place."""
+    """Of a name that was written to, but has nothing to bring, its ref is read at each place, and whose it is."""
     both.source.annotate("name:7", note=1)
     both.source.annotate("name:7", note=None)
 
     for calls in both.again():
-        assert shown(calls) == ["list refs/", "get refs/name_7"]
+        assert shown(calls) == ["list refs/", "get casreg.json", "get refs/name_7"]
     for calls in both.again():
         assert shown(calls) == ["list refs/"]
 
@@ -150,7 +150,7 @@ def test_a_damaged_memory_is_none(both: Both, tmp_path: Path, damage: Callable[[
 
     source, target = both.again()
 
-    assert len(source) == len(target) == 1 + 33
+    assert len(source) == len(target) == 2 + 33
     assert [shown(calls) for calls in both.again()] == [["list refs/"], ["list refs/"]]
 
 
@@ -176,13 +176,13 @@ def test_what_was_left_alone_is_looked_at_when_it_may_be_deleted(both: Both) -> 
 
 
 def test_what_the_source_does_not_list_is_not_asked_for(both: Both) -> None:
-    """A name that only the target has costs nothing at the source."""
+    """A name that only the target has costs the source no reading of a ref."""
     both.target.save("own", 1)
     both.source.backend.log.clear()  # type: ignore[attr-defined]  # it is a RecordingBackend
 
     both.target.sync(both.source, dry_run=True, delete=True)
 
-    assert shown(calls_of(both.source.backend)) == ["list refs/"]
+    assert shown(calls_of(both.source.backend)) == ["list refs/", "get casreg.json"]
 
 
 def test_a_conflict_is_reported_each_time(both: Both) -> None:
