@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from casreg.backends.s3 import S3Backend as MinioRegistryBackend
     from casreg.cache import Cache
     from casreg.difference import Difference
-    from casreg.gc import Collection, Pruned
+    from casreg.gc import Collection, Compaction, Pruned
     from casreg.progress import Progress
     from casreg.registry import BatchItem, BatchResult, Registry
     from casreg.stats import NameStats, Stats
@@ -85,6 +85,7 @@ else:
         "Cache": ("casreg.cache", "Cache"),
         "Damage": ("casreg.verify", "Damage"),
         "Collection": ("casreg.gc", "Collection"),
+        "Compaction": ("casreg.gc", "Compaction"),
         "Difference": ("casreg.difference", "Difference"),
         "GCPRegistryBackend": ("casreg.backends.gcs", "GCSBackend"),
         "Healing": ("casreg.verify", "Healing"),
@@ -129,6 +130,7 @@ __all__ = [
     "Collection",
     "CommitConflictError",
     "CommitUnknownError",
+    "Compaction",
     "ConfigError",
     "Conflict",
     "CorruptError",

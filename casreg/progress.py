@@ -14,12 +14,13 @@ class Progress:
     Attributes:
         phase: `"save"`, `"load"`, `"copy"`; of a verification `"survey"`, where `done` and `total` are names, and
             `"verify"`; of a healing these, and `"heal"`. Of a collection `"list"`, `"mark"`, `"fence"` and `"delete"`, where
-            `done` and `total` are files (0 until the total is known), and begin anew with each of these.
+            `done` and `total` are files (0 until the total is known), and begin anew with each of these; where it compacts,
+            before them `"weigh"`, in names, and `"compact"`, in bytes of packs.
         name: The object's name; where many are copied, that of the one whose turn it is.
         done: Bytes of the object, or of all that are copied, that are dealt with.
         total: Bytes of the object, or of all that are copied.
         chunks: Chunks that are dealt with.
-        stored: Bytes that were newly written to the storage (save, copy, heal), or read from it (load, verify).
+        stored: Bytes that were newly written to the storage (save, copy, heal, compact), or read from it (load, verify).
         reused: Bytes that needed no writing, since the repository has them (save, copy).
     """
 

@@ -26,6 +26,7 @@ SECTIONS = {
         "stats.Stats",
         "stats.NameStats",
         "gc.collecting.Collection",
+        "gc.compaction.Compaction",
         "gc.pruning.Pruned",
         "sync.report.Synced",
         "sync.report.Unsynced",

@@ -27,6 +27,7 @@ _COUNTED: Final = {
     "fence": "names",
     "delete": "files",
     "survey": "names",
+    "weigh": "names",
     "look": "names",
     "adopt": "names",
 }

@@ -117,15 +117,11 @@ class Moving:
             self._sightings.seen[sealed.key] = fence.head.id
             self.places.update((digest, Place(sealed.ref, at)) for digest, at in sealed.table.items())
         self._tell(total, packing.stored)
-        whole = {
+        return {
             name: one
             for name, one in frames.items()
             if all(digest in self.places for digest, _ in needed[name])
         }
-        for name in frames.keys() - whole.keys():
-            key = key_of(frames[name].pack)
-            self.left.setdefault(key, f"{key} shares chunks with a pack that could not be copied")
-        return whole
 
     def _needed(self, packs: Sequence[Pack]) -> tuple[dict[str, Frames], dict[str, list[Wanted]]]:
         """The frames of each pack, and the chunks in it that are needed."""
@@ -135,6 +131,8 @@ class Moving:
             try:
                 if isinstance(found, CorruptError):
                     raise found
+                if found is None:
+                    continue
                 needed[pack.ref.name] = [
                     (digest, Place(pack.ref, located))
                     for begin, end in pack.needed
@@ -145,12 +143,12 @@ class Moving:
                 self._leave(pack.ref, str(err))
         return frames, needed
 
-    def _frames(self, pack: PackRef) -> Frames | CorruptError:
-        key = key_of(pack)
+    def _frames(self, pack: PackRef) -> Frames | CorruptError | None:
+        """The frames of a pack; None if it has gone, since others have moved what it held. Or it is lost: see `verify`."""
         try:
-            return Frames(pack, parse_table(pack, self._backend.get(key, *table_range(pack)).data))
+            return Frames(pack, parse_table(pack, self._backend.get(key_of(pack), *table_range(pack)).data))
         except NotFound:
-            return CorruptError(f"{key} is not there: others have moved what it held, or it is lost")
+            return None
         except CorruptError as err:
             return err
 
@@ -199,6 +197,13 @@ class Moving:
             done += sum(place.located.length for _, place in request)
             self._tell(done, packing.stored)
         flush()
+
+    def _is_there(self, pack: PackRef) -> bool:
+        try:
+            self._backend.get(key_of(pack), 0, 1)
+        except NotFound:
+            return False
+        return True
 
     def _leave(self, pack: PackRef, why: str) -> None:
         log.warning("what is in %s is not moved: %s", key_of(pack), why)

@@ -1093,6 +1093,7 @@ class Registry(MutableMapping[str, Any]):
         *,
         min_age: str | float | timedelta = "1d",
         undelete_window: str | float | timedelta = "7d",
+        compact: bool = False,
         dry_run: bool = False,
         progress: ProgressCallback | None = None,
         shared_fs: bool = False,
@@ -1102,14 +1103,20 @@ class Registry(MutableMapping[str, Any]):
         Safe at any time, beside any number of savers, readers and other collectors. Nothing that a version needs is
         deleted, whatever the arguments are. A collection that was interrupted is taken on by the next one.
 
+        Data goes by whole packs, of up to 32 MiB. With `compact`, what versions still need moves out of packs that are
+        mostly garbage, or of which there are many small ones, so that they can go too; see docs/operations.md for which.
+        Versions stay what they are, with their digests, and whoever is reading them goes on.
+
         Durations are texts such as `"12h"` or `"2w"`, numbers of seconds, or `timedelta`s.
 
         Args:
             min_age: Younger files stay, so that saves under way need not store them twice.
             undelete_window: So long after its deletion a version keeps its data, and `undelete` brings it back. After
                 the collection it cannot any more.
-            dry_run: Delete nothing; the result says what would go.
-            progress: Is told about the phases `list`, `mark`, `fence` and `delete`, in files.
+            compact: Compact first. What is damaged is not moved; `compaction.left` of the result says so.
+            dry_run: Delete and move nothing; the result says what would go.
+            progress: Is told about the phases `list`, `mark`, `fence` and `delete`, in files; before them `weigh`, in names,
+                and `compact`, in bytes.
             shared_fs: On a network file system (NFS, SMB, FUSE) nothing is collected unless this says that what one
                 machine writes there is seen by all others at once, listings included.
 
@@ -1128,7 +1135,13 @@ class Registry(MutableMapping[str, Any]):
             undelete_window=seconds(undelete_window, "undelete_window"),
             shared_fs=flag(shared_fs, "shared_fs"),
         )
-        done = collect(self._repository, terms, self._told(progress), dry_run=flag(dry_run, "dry_run"))
+        done = collect(
+            self._repository,
+            terms,
+            self._told(progress),
+            dry_run=flag(dry_run, "dry_run"),
+            compacted=flag(compact, "compact"),
+        )
         log.debug("gc of %s: %s", self._backend.location, done)
         return done
 
