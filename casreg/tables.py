@@ -144,6 +144,7 @@ class Duplicates:
         self._avoid = avoid
         self._places: dict[Digest, Place] = {}
         self._used: dict[str, Table] = {}
+        self._gone: set[str] = set()
         self._unreadable: set[str] = set()
         self._listed: Sequence[tuple[str, int]] | None = None
 
@@ -181,7 +182,7 @@ class Duplicates:
             self._take(pack)
 
     def _take(self, pack: PackRef) -> None:
-        if pack.name in self._used or key_of(pack) in self._avoid:
+        if pack.name in self._used or pack.name in self._gone or key_of(pack) in self._avoid:
             return
         if pack.name in self._unreadable or len(self._unreadable) >= _PATIENCE:
             return
@@ -192,5 +193,7 @@ class Duplicates:
             log.warning("nothing is built on a pack that cannot be read: %s", err)
             self._unreadable.add(pack.name)
             return
-        if table is not None:
-            self.add(table)
+        if table is None:
+            self._gone.add(pack.name)  # the index may name it once for each of its chunks
+            return
+        self.add(table)
