@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 RAW: Final = 0
 ZSTD: Final = 1
-CODECS: Final = frozenset({RAW, ZSTD})
 
 _LEVEL: Final = 1
 _SAMPLE: Final = 4096

@@ -167,9 +167,9 @@ def _refusal(text: str) -> str:
     return f"{_shown(text)} is not a name: {_RULE}{hint}"
 
 
-def _proposal(text: str) -> str | None:
-    """The nearest correct spelling, or None where nothing of the text is left."""
+def _proposal(text: str) -> str:
+    """The nearest correct spelling; empty where nothing of the text is left, or too much."""
     plain = unicodedata.normalize("NFKD", text[:300]).encode("ascii", "ignore").decode()
     segments = (re.sub(r"[^A-Za-z0-9.-]+", "-", part).strip(".-") for part in re.split(r"[:/\\]+", plain))
     proposal = ":".join(segment for segment in segments if segment)
-    return proposal if proposal and _encoded_size(proposal) <= MAX_ENCODED_BYTES else None
+    return proposal if _encoded_size(proposal) <= MAX_ENCODED_BYTES else ""

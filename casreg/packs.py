@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from casreg import codec
 from casreg.digest import Digest, digest_of
 from casreg.exceptions import CorruptError
-from casreg.keys import pack_key
+from casreg.keys import hook_of, pack_key
 from casreg.model import PackRef
 
 if TYPE_CHECKING:
@@ -99,11 +99,6 @@ class PackBuilder:
         self._reserve(HEADER.size)
 
     @property
-    def frames_end(self) -> int:
-        """Where the next frame will begin, in bytes."""
-        return self._end
-
-    @property
     def count(self) -> int:
         """Frames so far."""
         return len(self._records)
@@ -140,7 +135,7 @@ class PackBuilder:
         self._buffer[self._end : end] = table
         TRAILER.pack_into(self._buffer, end, len(self._records), table_digest, END_MAGIC)
         data = memoryview(self._buffer)[:total]
-        hook = min(record[0] for record in self._records).hex()[:16]
+        hook = hook_of(min(record[0] for record in self._records))
         ref = PackRef(f"{hook}-{digest_of(data).hex()}", total, len(table), table_digest)
         located = {
             digest: Located(offset, FRAME.size + stored, size)

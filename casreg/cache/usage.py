@@ -196,7 +196,7 @@ def _try_remove(path: str) -> bool:
 def _held(path: str) -> Iterator[bool]:
     """Hold the lock file if nobody else does; gives whether it is held."""
     # Loaded with the first lock and not before, as in the local backend.
-    import portalocker  # noqa: PLC0415
+    import portalocker  # noqa: PLC0415 - see above
 
     fd = os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o666)
     try:

@@ -229,7 +229,7 @@ def _dtype_of(descr: object) -> np.dtype[Any]:
 
     _check_descr(descr, 0)
     try:
-        dtype = npy_format.descr_to_dtype(descr)  # type: ignore[arg-type]
+        dtype = npy_format.descr_to_dtype(descr)  # type: ignore[arg-type]  # what is none is refused
     except (ValueError, TypeError, KeyError, OverflowError, SyntaxError) as err:
         raise MaterializationError(f"the stored .npy header has an unusable dtype: {err}") from err
     if dtype.hasobject or dtype.itemsize == 0 or dtype.subdtype is not None:

@@ -22,7 +22,7 @@ class PythonBytes:
     def save(self, obj: object, folder: OutFolder) -> None:
         """See `Materializer.save`. The bytes are not copied."""
         _exactly(obj, bytes)
-        folder.add(FILE, obj)  # type: ignore[arg-type]
+        folder.add(FILE, obj)  # type: ignore[arg-type]  # it is exactly that, as was just seen
 
     def load(self, folder: InFolder, cls: type | None) -> bytes:  # noqa: ARG002 - the protocol's signature
         """See `Materializer.load`."""
@@ -39,7 +39,7 @@ class PythonBytearray:
     def save(self, obj: object, folder: OutFolder) -> None:
         """See `Materializer.save`. The bytes are not copied: the array must not change while it is saved."""
         _exactly(obj, bytearray)
-        folder.add(FILE, obj)  # type: ignore[arg-type]
+        folder.add(FILE, obj)  # type: ignore[arg-type]  # it is exactly that, as was just seen
 
     def load(self, folder: InFolder, cls: type | None) -> bytearray:  # noqa: ARG002 - the protocol's signature
         """See `Materializer.load`."""

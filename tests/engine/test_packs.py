@@ -139,7 +139,7 @@ def test_a_pack_takes_no_more_than_its_limit() -> None:
     assert PACK_LIMIT == 32 * 2**20
     assert builder.fits(10 * PACK_LIMIT)
     builder.append(digest_of(b"x"), codec.RAW, b"x", 1)
-    room = PACK_LIMIT - builder.frames_end - FRAME.size
+    room = PACK_LIMIT - (HEADER.size + FRAME.size + 1) - FRAME.size
     assert builder.fits(room)
     assert not builder.fits(room + 1)
     assert builder.count == 1
@@ -299,8 +299,8 @@ def test_a_buffer_grows_by_half_and_only_where_it_must() -> None:
         sizes.append(len(buffer))
     assert sorted(set(sizes)) == [4_096, 8_192, 12_288, 18_432, 27_648, 41_472, 62_208]
     huge = bytes(500_000)
-    builder.append(digest_of(huge), codec.RAW, huge, len(huge))
-    assert len(buffer) == builder.frames_end
+    last = builder.append(digest_of(huge), codec.RAW, huge, len(huge))
+    assert len(buffer) == last.offset + last.length
     exact = bytearray(HEADER.size)
     PackBuilder(exact)
     assert len(exact) == HEADER.size

@@ -129,7 +129,7 @@ def _unlock(fd: int) -> None:
 @cache
 def _portalocker() -> tuple[ModuleType, int]:
     # Loaded with the first lock and not before: it takes as long as the rest of a small program.
-    import portalocker  # noqa: PLC0415
+    import portalocker  # noqa: PLC0415 - see above
 
     return portalocker, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING
 
