@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     from casreg.gc import Collection, Compaction, Pruned
     from casreg.progress import Progress
     from casreg.registry import BatchItem, BatchResult, Registry
-    from casreg.stats import NameStats, Stats
+    from casreg.stats import NameStats, Stats, UnfinishedUpload
     from casreg.store import Mount, Store
     from casreg.sync import Synced, Unsynced
     from casreg.verify import Damage, Healing, Report
@@ -101,6 +101,7 @@ else:
         "Stats": ("casreg.stats", "Stats"),
         "Store": ("casreg.store", "Store"),
         "Synced": ("casreg.sync", "Synced"),
+        "UnfinishedUpload": ("casreg.stats", "UnfinishedUpload"),
         "Unsynced": ("casreg.sync", "Unsynced"),
     }
 
@@ -175,6 +176,7 @@ __all__ = [
     "StoreLocationNotFound",
     "StoreMountError",
     "Synced",
+    "UnfinishedUpload",
     "UnknownClassError",
     "UnknownMaterializerError",
     "UnsafeStorageError",

@@ -34,9 +34,13 @@ def ref_names(repository: Repository) -> list[str]:
     Raises:
         StorageError: The place cannot be read.
     """
+    return [name for name in every_ref_name(repository) if not is_hidden(name)]
+
+
+def every_ref_name(repository: Repository) -> list[str]:
+    """As `ref_names`, and casreg's own, which no listing shows."""
     names = (name_of_ref_key(info.key) for info in repository.backend.list(REFS))
-    # What casreg did not name is not casreg's.
-    return sorted(name for name in names if name is not None and not is_hidden(name))
+    return sorted(name for name in names if name is not None)  # what casreg did not name is not casreg's
 
 
 def asking(repository: Repository) -> int:

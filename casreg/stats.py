@@ -21,13 +21,17 @@ from casreg.keys import (
     parse_data_key,
     segment_key,
 )
-from casreg.listing import each, living, ref_names
+from casreg.listing import each, every_ref_name, living
+from casreg.names import is_hidden
 from casreg.packs import HEADER, TRAILER, key_of, parse_table, table_range
+from casreg.refs.uploads import began, holds_uploads, uploaded_name
+from casreg.repository.proving import files_below
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from casreg.model import PackRef
+    from casreg.refs import Entry, History
     from casreg.repository import Repository
 
 _TRIES: Final = 3
@@ -66,6 +70,25 @@ class NameStats:
 
 
 @dataclass(frozen=True, slots=True)
+class UnfinishedUpload:
+    """What a save of more than ten minutes has written, and no version needs: it is at work, or has ended on the way.
+
+    The same save again builds on it. A collection takes it a week after it was last at work.
+
+    Attributes:
+        name: The name that was being saved.
+        since: When that save began, RFC 3339 in UTC.
+        seen: When it last said that it was at work.
+        size: Bytes of its packs that no version needs.
+    """
+
+    name: str
+    since: str
+    seen: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """What a registry holds and takes. All sizes are bytes.
 
@@ -80,6 +103,8 @@ class Stats:
         size: Bytes of all of these: with refs, tables, hints, and what no version needs.
         unneeded: Bytes of packs and manifests that no live version needs: of deleted versions, and of saves that were
             interrupted or still run. A collection frees at most about so much.
+        uploads: Long saves that are at work, or have ended on the way, and what is kept for them; the oldest first. It
+            is not in `unneeded`.
     """
 
     location: str
@@ -91,6 +116,7 @@ class Stats:
     files: int
     size: int
     unneeded: int
+    uploads: tuple[UnfinishedUpload, ...]
 
     @property
     def deduplication(self) -> float:
@@ -151,12 +177,15 @@ class _Sum:
 
 
 def _stats(repository: Repository) -> Stats:
-    asked = each(ref_names(repository), lambda name: _need(repository, name))
+    refs = every_ref_name(repository)
+    pins = [pin for name in refs if holds_uploads(name) for pin in _pins(repository, name)]
+    asked = each([name for name in refs if not is_hidden(name)], lambda name: _need(repository, name))
     needs = {name: need for name, need in asked if need.versions}
     sums = {name: _Sum() for name in needs}
     every = _Sum()
     spare = _count_packs(repository, needs, sums, every)
-    files, size, loose = _count_files(repository, needs, sums, every)
+    held = {key for pin in pins for key in pin.files}
+    files, size, loose = _count_files(repository, needs, sums, every, held)
     return Stats(
         location=repository.backend.location,
         names=tuple(
@@ -170,7 +199,43 @@ def _stats(repository: Repository) -> Stats:
         files=files,
         size=size,
         unneeded=spare + loose,
+        uploads=tuple(_unfinished(pins, {pack for need in needs.values() for pack in need.spans})),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Pin:
+    """What holds the packs of an unfinished upload.
+
+    Attributes:
+        entry: What its ref says of it.
+        packs: The packs.
+        files: The keys of these, and of the pin's own files.
+    """
+
+    entry: Entry
+    packs: tuple[PackRef, ...]
+    files: frozenset[str]
+
+
+def _pins(repository: Repository, name: str) -> Iterator[_Pin]:
+    """The pins in one of the refs that hold them."""
+
+    def ask(history: History | None) -> list[Entry]:
+        return [] if history is None else [entry for _, entry in history.live()]
+
+    for entry in repository.refs.ask(name, ask):
+        manifest = repository.manifest(entry.manifest)
+        files = (manifest_key(entry.manifest), *files_below(manifest))
+        yield _Pin(entry, manifest.placement.packs, frozenset(files))
+
+
+def _unfinished(pins: Iterable[_Pin], needed: Collection[PackRef]) -> Iterator[UnfinishedUpload]:
+    """What the pins hold that no version needs. One that was made again is finished, though its pin may stay a while."""
+    for pin in sorted(pins, key=lambda pin: began(pin.entry)):
+        size = sum(pack.size for pack in pin.packs if pack not in needed)
+        if size:
+            yield UnfinishedUpload(uploaded_name(pin.entry), began(pin.entry), pin.entry.created, size)
 
 
 def _need(repository: Repository, name: str) -> _Need:
@@ -286,9 +351,13 @@ def _alone(spans: Mapping[str, Iterable[tuple[int, int]]]) -> Iterator[tuple[str
 
 
 def _count_files(
-    repository: Repository, needs: Mapping[str, _Need], sums: Mapping[str, _Sum], every: _Sum
+    repository: Repository,
+    needs: Mapping[str, _Need],
+    sums: Mapping[str, _Sum],
+    every: _Sum,
+    held: Collection[str],
 ) -> tuple[int, int, int]:
-    """Add what stands in files of its own. Returns how many files there are, their bytes, and those nobody needs."""
+    """Add what stands in files of its own. Returns how many files there are, their bytes, and those nobody needs or holds."""
     owners: dict[str, list[str]] = defaultdict(list)
     payloads: dict[str, int] = {}
     for name, need in needs.items():
@@ -304,7 +373,7 @@ def _count_files(
             names = owners.pop(info.key, None)
             if names is not None:
                 _add_file(info.size, payloads[info.key], [sums[name] for name in names], every)
-            elif info.key not in packs and _is_spare(info.key):
+            elif info.key not in packs and info.key not in held and _is_spare(info.key):
                 loose += info.size
     if owners:
         raise NotFound(f"{next(iter(owners))} is not in {repository.backend.location}")

@@ -25,6 +25,7 @@ SECTIONS = {
         "difference.Difference",
         "stats.Stats",
         "stats.NameStats",
+        "stats.UnfinishedUpload",
         "gc.collecting.Collection",
         "gc.compaction.Compaction",
         "gc.pruning.Pruned",

@@ -9,7 +9,7 @@ import click
 
 from casreg.cli.bars import waiting
 from casreg.cli.options import Command, key_argument
-from casreg.cli.output import Column, remark, show_fields, show_json, show_table
+from casreg.cli.output import Column, remark, show_fields, show_json, show_table, time_text
 from casreg.display import size_text
 
 if TYPE_CHECKING:
@@ -95,10 +95,23 @@ def stats(session: Session) -> None:
             "stored": f"{size_text(found.stored)} (compression {_ratio(found.compression)})",
             "all files": f"{size_text(found.size)} in {found.files:,} files",
             "not needed": f"{size_text(found.unneeded)} (of deleted versions and interrupted saves; parts of packs)",
+            **_uploads(found),
         }
     )
     if not found.names:
         remark(session, "nothing is saved there yet")
+
+
+def _uploads(found: Stats) -> dict[str, str]:
+    """What long saves have written that are not finished, if there are any."""
+    if not found.uploads:
+        return {}
+    size = size_text(sum(upload.size for upload in found.uploads))
+    oldest = found.uploads[0]
+    since = f"{oldest.name} since {time_text(oldest.since)}"
+    if len(found.uploads) > 1:
+        since = f"the oldest, {since}"
+    return {"unfinished uploads": f"{len(found.uploads):,} ({size}; {since})"}
 
 
 def _as_dict(found: Stats) -> dict[str, Any]:

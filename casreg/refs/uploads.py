@@ -45,6 +45,23 @@ def holds_uploads(name: str) -> bool:
     return name.startswith(_PREFIX)
 
 
+def pin_notes(name: str, since: str) -> dict[str, str]:
+    """The notes of a pin: what is being saved, and since when."""
+    return {"name": name, "since": since}
+
+
+def uploaded_name(pin: Entry) -> str:
+    """The name that is being saved; `?` if the pin does not say."""
+    name = pin.notes.get("name")
+    return name if isinstance(name, str) else "?"
+
+
+def began(pin: Entry) -> str:
+    """When its save began, RFC 3339 in UTC."""
+    since = pin.notes.get("since")
+    return since if isinstance(since, str) else pin.created
+
+
 def is_given_up(pin: Entry, now: float) -> bool:
     """Whether nobody has said for a week that this upload goes on.
 

@@ -27,7 +27,7 @@ from casreg.model import Content, Placement
 from casreg.packs import key_of
 from casreg.refs import Entry
 from casreg.refs.entries import Record
-from casreg.refs.uploads import ROOM, upload_name, without_pins
+from casreg.refs.uploads import ROOM, pin_notes, upload_name, without_pins
 from casreg.repository.committing import now
 from casreg.repository.proving import Sightings, write_manifest
 from casreg.repository.searching import remember_packs
@@ -233,7 +233,7 @@ class Upload:
             packs=len(packs),
             created=now(),
             write=attempt.write,
-            notes={"name": self._name, "since": self._since},
+            notes=pin_notes(self._name, self._since),
         )
 
 
