@@ -1,0 +1,99 @@
+"""The protocol keeps its promises in every interleaving of small scenarios, and with any of its rules less it does not.
+
+`PYTHONPATH=tests python -m protocol` lists the rules; with the name of one it prints the shortest run that shows why it
+is there.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from protocol.rules import Rule
+from protocol.scenarios import LARGE, SMALL, WITHOUT, explore, search_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from protocol.search import Found
+
+
+@pytest.mark.parametrize("scenario", SMALL)
+def test_every_interleaving(scenario: str) -> None:
+    """No promise and no invariant is broken, whoever goes on when, stops for ever, or wakes up late."""
+    found = explore(scenario)
+    assert found.error is None, str(found)
+    assert found.complete
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("scenario", LARGE)
+def test_every_interleaving_of_more(scenario: str) -> None:
+    """The same with more collectors, memories and faults: up to some millions of states."""
+    found = explore(scenario)
+    assert found.error is None, str(found)
+    assert found.complete
+
+
+@pytest.mark.parametrize("rule", Rule, ids=lambda rule: rule.name)
+def test_without_a_rule(rule: Rule) -> None:
+    """Each rule is there for a reason: without it, some run breaks a promise that users were given."""
+    found = explore(WITHOUT[rule], rule)
+    assert found.error is not None, f"without {rule.name} ({rule.value}) nothing is broken: {found}"
+    assert found.trace
+
+
+def _walks(runs: int, seed: int, without: Rule | None = None) -> Found | None:
+    """The first walk that breaks something. Each actor has a speed of its own, so that some sleep for long."""
+    search = search_of("everything", without)
+    for run in range(runs):
+        found = search.walk(_chooser(random.Random(f"{seed}-{run}")))
+        assert found.complete
+        if found.error:
+            return found
+    return None
+
+
+def _chooser(draw: random.Random) -> Callable[[Sequence[str]], int]:
+    speeds: dict[str, float] = {}
+
+    def choose(who: Sequence[str]) -> int:
+        weights = [speeds.setdefault(one, 10 ** draw.uniform(-2, 0)) for one in who]
+        return draw.choices(range(len(who)), weights)[0]
+
+    return choose
+
+
+def test_walks() -> None:
+    """With everybody at once, and two faults, nothing is broken in runs that were drawn at random."""
+    found = _walks(150, 0)
+    assert found is None, str(found)
+
+
+@pytest.mark.soak
+def test_many_walks() -> None:
+    """The same, for longer; and without a rule such walks do find what is broken."""
+    found = _walks(20_000, 1)
+    assert found is None, str(found)
+    assert _walks(20_000, 1, Rule.HEED_HEAD) is not None
+
+
+def test_the_race_that_the_head_is_read_for() -> None:
+    """The run that `docs/concurrency.md` tells: a writer reads the head first, and the ref when it has been fenced."""
+    found = explore(WITHOUT[Rule.REF_BEFORE_HEAD], Rule.REF_BEFORE_HEAD)
+    told = [
+        "w1: get head → idle first {}",
+        "d: swap ref 0 to [] stamp None → ok",
+        "g1: swap head to condemned c1 {pack.0} → ok",
+        "w1: get ref 1",
+        "w1: list data → {pack.0}",
+        "g1: swap head to verdict c1 {pack.0} → ok",
+        "w1: swap ref 1 to [w1=pack.0] stamp first → ok",
+        "g1: delete pack.0 → ok",
+    ]
+    at = {step: next(n for n, line in enumerate(found.trace) if line.startswith(step)) for step in told}
+    assert at[told[0]] < at[told[2]] < at[told[5]]
+    assert at[told[5]] < at[told[7]] == len(found.trace) - 1
+    assert at[told[6]] < at[told[7]]
