@@ -49,14 +49,9 @@ def adopt(
     check_asked("adopt", yes=yes or dry_run)
     registry = session.open(None if dry_run else "adopt")
     if not dry_run:
-        lines = (
-            ()
-            if yes
-            else [
-                f"this registry is a copy, and no longer the one it was copied from: {registry.backend.location}"
-            ]
+        confirm(
+            "adopt this copy, which lives apart from its original then", [registry.backend.location], yes=yes
         )
-        confirm("adopt it", lines, yes=yes)
     with watching(session) as watch:
         adoption = registry.adopt(data=data, dry_run=dry_run, shared_fs=shared_fs, progress=watch)
     if session.json:

@@ -19,7 +19,7 @@ from collector.lab import check, loads
 from verify.lab import Between, files_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 WRITES = frozenset({"create", "swap", "delete"})
 FOR_EVER = 10**9
@@ -136,12 +136,12 @@ def test_somebody_else_in_the_middle(other: str) -> None:
     for at in count(1):
         place = a_copy()
         somebody = Registry(place)
-        work = {
+        works: dict[str, Callable[[], object]] = {
             "adopt": somebody.adopt,
             "gc": partial(somebody.gc, min_age=0, undelete_window=0),
             "save": partial(somebody.save, "two", b"other" * 20_000),
-        }[other]
-        meanwhile = Between(place, at, work, WRITES)
+        }
+        meanwhile = Between(place, at, works[other], WRITES)
         assert Registry(meanwhile, cache=False).adopt().clean
         if other == "save" and meanwhile.done:
             assert Registry(place).load("two@1.0.1") == b"other" * 20_000
