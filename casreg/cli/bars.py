@@ -12,6 +12,7 @@ from casreg.display import printable, size_text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rich.console import RenderableType
     from rich.progress import Progress as Bar, TaskID
     from rich.status import Status
 
@@ -32,6 +33,10 @@ _COUNTED: Final = {
     "adopt": "names",
 }
 """What is counted in the phases that do not count bytes."""
+
+_BAR: Final = 24
+_BESIDE: Final = 16
+"""Columns for the percentage, the time left, and what is between them."""
 
 _WRITING: Final = frozenset({"save", "copy"})
 """Phases of which it matters what is stored, and what was there."""
@@ -145,15 +150,25 @@ def _status(what: str) -> Status:
 
 
 def _bar() -> Bar:
+    """Two lines, which fit into 80 columns: what is done with which name and how long it will take, and the figures."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress as Bar, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.table import Column
+    from rich.text import Text
 
-    return Bar(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
+    class TwoLines(Bar):
+        def get_renderables(self) -> Iterator[RenderableType]:
+            yield self.make_tasks_table(self.tasks)
+            for task in self.tasks:
+                yield Text(f"  {task.fields['figures']}", no_wrap=True, overflow="ellipsis")
+
+    console = Console(stderr=True)
+    room = Column(no_wrap=True, overflow="ellipsis", max_width=max(_BAR, console.width - _BAR - _BESIDE))
+    return TwoLines(
+        TextColumn("{task.description}", markup=False, table_column=room),
+        BarColumn(bar_width=_BAR),
         TaskProgressColumn(),
-        TextColumn("{task.fields[figures]}", markup=False),
         TimeRemainingColumn(compact=True),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
     )

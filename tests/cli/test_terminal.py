@@ -69,6 +69,35 @@ def test_a_bar(tmp_path: Path) -> None:
     assert seen.raw.count("\x1b[?25l") == seen.raw.count("\x1b[?25h") == 1  # the cursor is back
 
 
+BAR_OF_A_LONG_NAME = """
+from casreg.cli import bars
+from casreg.cli.session import Session
+from casreg.progress import Progress
+
+bars._PATIENCE = 0
+gib = 2**30
+with bars.watching(Session()) as watch:
+    for done in (1, 400):
+        watch(Progress("copy", "team:" + "x" * 200, done * gib, 1000 * gib, 1, 1000 * gib - 1, 999 * gib))
+        watch._bar.refresh()
+"""
+
+
+@pytest.mark.parametrize("columns", [80, 60])
+def test_a_bar_fits(columns: int) -> None:
+    """However long the name is: bar, percentage and figures are there, and at 80 columns none of them is cut."""
+    seen = on_terminal([sys.executable, "-W", "error", "-c", BAR_OF_A_LONG_NAME], columns=columns)
+    assert seen.code == 0
+    shown = [line.rstrip() for line in seen.text.splitlines()]
+    assert max(map(len, shown)) <= columns
+    first = next(line for line in shown if " 40% " in line)
+    assert first.startswith("copy team:xxx")
+    assert "… ━" in first
+    figures = [line for line in shown if line.startswith("  400.0 GiB of 1000.0 GiB · ")]
+    assert figures
+    assert columns < 80 or figures[-1].endswith("/s · 1000.0 GiB stored, 999.0 GiB reused")
+
+
 def test_no_bar(tmp_path: Path) -> None:
     """With --quiet, on a dumb terminal, and for what is done within a second."""
     path = a_file(tmp_path, "big", noise(20_000_000))
