@@ -26,7 +26,7 @@ from casreg.digest import digest_of, to_hex
 from casreg.exceptions import CorruptError, InvalidMetadataError, UnsupportedFormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Mapping
 
 FORMAT: Final = 1
 """The number of the stored format that this casreg writes and reads."""
@@ -139,7 +139,7 @@ def unseal(data: bytes, what: str) -> dict[str, Any]:
     return body
 
 
-def check_format(body: dict[str, Any], what: str) -> None:
+def check_format(body: Mapping[str, Any], what: str) -> None:
     """See that `format` is one that this casreg reads.
 
     Raises:
@@ -155,23 +155,21 @@ def check_format(body: dict[str, Any], what: str) -> None:
         )
 
 
-def check_requires(
-    body: dict[str, Any], what: str, known: Collection[str] = KNOWN_REQUIREMENTS
-) -> tuple[str, ...]:
+def check_requires(body: Mapping[str, Any], what: str) -> tuple[str, ...]:
     """The words in `requires`, all of them known. Whoever does not know one must neither write nor collect.
 
     Raises:
         CorruptError: `requires` is not a list of words.
-        UnsupportedFormatError: It has a word that is not in `known`; the message names it.
+        UnsupportedFormatError: It has a word that this casreg does not know; the message names it.
     """
     words = body.get("requires")
     if not isinstance(words, list) or not all(type(word) is str for word in words):
         raise _damaged(what, "its `requires` is not a list of words")
-    unknown = [word for word in words if word not in known]
+    unknown = [word for word in words if word not in KNOWN_REQUIREMENTS]
     if unknown:
         named = ", ".join(map(repr, unknown))
         raise UnsupportedFormatError(
-            f"{what} requires {named}, which this casreg does not know: upgrade casreg to write here"
+            f"{what} requires {named}, which this casreg does not know: upgrade casreg to use it"
         )
     return tuple(words)
 

@@ -139,16 +139,14 @@ def verdict(head: Head, names: str | None, write: str) -> Head:
     return replace(head, state="verdict", names=names, write=write)
 
 
-def close(head: Head, write: str, keep: int = KEPT_VERDICTS) -> Head:
+def close(head: Head, write: str) -> Head:
     """End a run whose names are all confirmed deleted: verdict → idle; the verdict joins `kept`.
 
     Raises:
-        InvalidArgumentError: `head` has no verdict, `keep` is less than 1, or as `condemn`.
+        InvalidArgumentError: `head` has no verdict, or as `condemn`.
     """
     _check_step(head, "verdict", "idle", write)
-    if keep < 1:
-        raise InvalidArgumentError(f"at least one verdict must be kept, not {keep}: writers rely on it")
-    kept = (*head.kept, Kept(head.id, write, head.names))[-keep:]
+    kept = (*head.kept, Kept(head.id, write, head.names))[-KEPT_VERDICTS:]
     return replace(head, state="idle", names=None, kept=kept, write=write)
 
 

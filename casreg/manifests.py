@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import orjson
 
 from casreg import canonical
-from casreg.canonical import FORMAT, MAX_INTEGER
+from casreg.canonical import FORMAT, MAX_INTEGER, check_format, check_requires
 from casreg.chunker import MAX_CHUNK, MIN_CHUNK
 from casreg.digest import Digest, digest_of, from_hex
-from casreg.exceptions import CorruptError, UnsupportedFormatError
+from casreg.exceptions import CorruptError
 from casreg.keys import manifest_key, segment_key
 from casreg.model import (
     Chunk,
@@ -255,12 +255,12 @@ def decode_placement_segment(data: bytes, digest: Digest) -> Placement:
     match = _SEGMENT_HEADER.fullmatch(header)
     if not match or rest:
         raise _damaged(key)
-    _check_format(int(match[1]), key)
+    check_format({"format": int(match[1])}, key)
     return _decoded(lambda: _placement(canonical.load(line), key), key)
 
 
 def _placement(fields: Mapping[str, Any], key: str) -> Placement:
-    _check_requires(fields["requires"], key)
+    check_requires(fields, key)
     packs = tuple(_pack(item) for item in fields["packs"])
     runs: dict[str, tuple[Run, ...]] = {}
     for section, items in fields["runs"].items():
@@ -373,7 +373,7 @@ def _parts(data: bytes, digest: Digest, key: str) -> tuple[bytes, bytes, bytes, 
     match = _HEADER.fullmatch(header)
     if not match:
         raise _damaged(key)
-    _check_format(int(match[1]), key)
+    check_format({"format": int(match[1])}, key)
     if len(parts) != 4:
         raise _damaged(key)
     return parts[0], parts[1], parts[2], parts[3]
@@ -388,25 +388,9 @@ def _located(line: bytes, key: str, read_segment: Callable[[Digest], bytes]) -> 
     fields = canonical.load(line)
     if "segment" not in fields:
         return _placement(fields, key)
-    _check_requires(fields["requires"], key)
+    check_requires(fields, key)
     digest = from_hex(fields["segment"])
     return replace(decode_placement_segment(read_segment(digest), digest), segment=digest)
-
-
-def _check_format(number: int, key: str) -> None:
-    if number != FORMAT:
-        raise UnsupportedFormatError(
-            f"{key} is of format {number}, and this casreg knows format {FORMAT}: upgrade it (pip install -U casreg)."
-        )
-
-
-def _check_requires(words: object, key: str) -> None:
-    if not isinstance(words, list):
-        raise TypeError("requires must be a list")
-    if words:
-        raise UnsupportedFormatError(
-            f"{key} requires {', '.join(map(str, words))}, which this casreg does not know: upgrade it."
-        )
 
 
 def _decoded(decode: Callable[[], _T], key: str) -> _T:

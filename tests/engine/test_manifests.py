@@ -337,7 +337,7 @@ def placement(**fields: Any) -> dict[str, Any]:
         (placement(runs={"data": [[0, 32.0, 44, 0, 1]]}), "32.0 is not an integer from 0 to"),
         (placement(packs=[[PACK.name, float(SIZE), 96, A.hex()]]), f"{SIZE}.0 is not an integer from 0 to"),
         (placement(packs=[[PACK.name, SIZE, 96.0, A.hex()]]), "96.0 is not an integer from 0 to"),
-        (placement(requires="all"), "requires must be a list"),
+        (placement(requires="all"), "`requires` is not a list of words"),
         ({"inline": 0, "packs": [], "requires": []}, "runs"),
     ],
 )
@@ -427,7 +427,7 @@ def test_a_segment_of_other_bytes() -> None:
     with pytest.raises(CorruptError, match=f"{segment_key(A)} is damaged"):
         decode_placement_segment(file, A)
     later = file.replace(b"segment 1 ", b"segment 2 ")
-    with pytest.raises(UnsupportedFormatError, match=f"{segment_key(digest_of(later))} is of format 2"):
+    with pytest.raises(UnsupportedFormatError, match=f"{segment_key(digest_of(later))} has format 2"):
         decode_placement_segment(later, digest_of(later))
 
 
@@ -439,10 +439,10 @@ LATER = [2, 9, 10, 908_172_635, 400_000_000, 999_999_999]
 def test_the_first_line_says_any_later_format(number: int) -> None:
     """Whatever a later casreg writes behind its number is no damage: it asks for an upgrade."""
     segment = b"casreg-segment %d placement %s\n?\n" % (number, b"0123456789abcdef" * 2)
-    with pytest.raises(UnsupportedFormatError, match=f"is of format {number}, "):
+    with pytest.raises(UnsupportedFormatError, match=f"has format {number}, "):
         decode_placement_segment(segment, digest_of(segment))
     manifest = b"casreg-manifest %d %s\n?" % (number, b"0123456789abcdef" * 2)
-    with pytest.raises(UnsupportedFormatError, match=f"is of format {number}, "):
+    with pytest.raises(UnsupportedFormatError, match=f"has format {number}, "):
         decode_manifest(manifest, digest_of(manifest), no_segment)
 
 
@@ -467,7 +467,7 @@ def test_the_name_of_a_pack_has_any_hexadecimal_characters() -> None:
 def test_a_word_in_a_pointer_stops_a_reader() -> None:
     """Before the segment is read."""
     pointer = {**load(placement_pointer(A, 1, 1)), "requires": ["sparse", "dense"]}
-    with pytest.raises(UnsupportedFormatError, match=r"manifests/.* requires sparse, dense, which"):
+    with pytest.raises(UnsupportedFormatError, match=r"manifests/.* requires 'sparse', 'dense', which"):
         read(encode_content(CONTENT), pointer)
 
 
