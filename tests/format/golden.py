@@ -12,7 +12,7 @@ import secrets
 import shutil
 import tempfile
 from collections import Counter
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -32,7 +32,7 @@ from casreg.packs import PackBuilder
 from casreg.refs import Record, spill
 from casreg.refs.document import Ref
 from casreg.refs.pace import PACE
-from casreg.repository import committing, editing
+from casreg.repository import committing, editing, uploads
 from casreg.repository.repository import Repository
 from casreg.versions import parse_version
 from format import scribe
@@ -334,6 +334,30 @@ def fence(backend: MemoryBackend, name: str, run: RunId) -> None:
     backend.swap(ref_key(name), ref.rewritten(secrets.token_hex(16), run).to_bytes(), held.token)
 
 
+def moved(backend: MemoryBackend) -> None:
+    """Packs that were compacted, beside a save that holds what it has written in a hidden ref, and was killed."""
+    registry = Registry(backend)
+    parts = {f"{number}": xof(f"part {number}", 20_000) for number in range(6)}
+    registry.save("half", parts, materializer=Many())
+    registry.save("half", {**parts, **{f"{number}": b"x" for number in range(4)}}, materializer=Many())
+    registry.tag("half", "whole", "1.0.1")
+    registry.delete("half", "1.0.0")
+    done = registry.gc(min_age=0, undelete_window=0, compact=True)
+    assert done.files["packs"] == 1
+
+    registry._repository.pinning = uploads.Pinning(after=0, every=0)
+    with ExitStack() as stack:
+        stack.enter_context(suppress(_KilledError))
+        stack.enter_context(patch("casreg.repository.saving.Commit", side_effect=_KilledError))
+        stack.enter_context(patch.object(uploads, "now", lambda: "2026-01-01T12:00:00.000000Z"))
+        stack.enter_context(patch.object(secrets, "randbelow", lambda _: 123))
+        registry.save("never", xof("never", 60_000))
+
+
+class _KilledError(BaseException):
+    """A process that ends."""
+
+
 def later(backend: MemoryBackend) -> None:
     """What casreg does not write and format 1 allows; see `scribe.later`."""
     with tempfile.TemporaryDirectory() as folder:
@@ -360,6 +384,7 @@ REPOSITORIES: dict[str, Callable[[MemoryBackend], None]] = {
     "broad": broad,
     "condemned": lambda backend: under_way(backend, "condemned"),
     "verdict": lambda backend: under_way(backend, "verdict"),
+    "moved": moved,
     "later": later,
 }
 
