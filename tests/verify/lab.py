@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from casreg.backends.base import Backend
     from casreg.digest import Digest
     from casreg.model import Manifest, PackRef, Run
+    from casreg.verify import Report
 
     Files = Mapping[str, bytes]
 
@@ -139,7 +140,7 @@ def original() -> tuple[dict[str, bytes], dict[str, Any]]:
 
 def contents(place: Backend) -> dict[str, Any]:
     """All that can be loaded, with what is said of it, by `name@version`; tags included."""
-    registry = Registry(place)
+    registry = Registry(place, cache=False)
     found: dict[str, Any] = {}
     for name, versions in registry.list_objects_and_versions().items():
         for version in versions:
@@ -406,12 +407,37 @@ def cases() -> list[tuple[str, str]]:
     ]
 
 
-def harm(place: Backend, what: str, how: str) -> Spot:
-    """Let it happen."""
+def harm(
+    place: Backend,
+    what: str,
+    how: str,
+    write: Callable[[Backend, str, bytes | None], None] = overwrite,
+) -> Spot:
+    """Let it happen. `write` puts other bytes under a key, or none."""
     spot = SPOTS[what](place)
     other = None if spot.other is None else place.get(spot.other).data
-    overwrite(place, spot.key, HARMS[how](place.get(spot.key).data, spot, other))
+    write(place, spot.key, HARMS[how](place.get(spot.key).data, spot, other))
     return spot
+
+
+def check_found(report: Report, spot: Spot, what: str, how: str) -> None:
+    """See that a look at every byte has found this damage, and says what it is, and nothing else."""
+    if how == "missing" and spot.kind in ("ref", "index"):
+        # Nobody names them: of a ref, its manifests are left, and an index is only a hint.
+        assert report.clean
+        assert not report.damages
+        assert (report.unreached or 0) == {"ref": 1, "ref with a history": 24, "index": 0}[what]
+        return
+    (damage,) = report.damages
+    assert (damage.key, damage.kind) == (spot.key, spot.kind)
+    assert damage.severity == ("hint" if spot.kind == "index" else "damage")
+    assert report.clean == (spot.kind == "index")
+    assert ("missing" in damage.problem) == (how == "missing")
+    if spot.kind != "history":
+        assert damage.versions == spot.versions
+        assert damage.tags == tuple(
+            tag for tag in ("small:value@prod",) if spot.versions == ("small:value@1.0.0",)
+        )
 
 
 def harm_key(place: Backend, key: str) -> None:

@@ -73,6 +73,22 @@ def test_what_moved_on_is_looked_at_where_it_is_now() -> None:
     assert [one.key for one in seen.damage] == [new]
 
 
+def test_a_damaged_pack_counts_for_what_was_given_to_it_meanwhile() -> None:
+    """A version that was saved beside the verification, and shares a pack that was read before, is damaged like the others."""
+    place = MemoryBackend()
+    Registry(place).save("thing", array(1))
+    seen = survey(Repository(place))
+    (pack,) = seen.needed
+    harm_key(place, key_of(pack))
+    seen.check([pack])
+    Registry(place).save("thing", array(1), version="2.0.0")
+    Registry(place).delete("thing", "1.0.0")
+    assert seen.settle() == ["thing"]
+    seen.look(["thing"])
+    (damage,) = seen.damage
+    assert damage.versions == ("thing@1.0.0 (deleted)", "thing@2.0.0")
+
+
 def test_what_is_saved_meanwhile_is_not_taken_for_left_over() -> None:
     """Manifests are listed before refs are read, so that whatever was listed has its ref by then."""
     for at in count(1):

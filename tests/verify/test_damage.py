@@ -7,7 +7,7 @@ import pytest
 from casreg import Registry
 from casreg.repository import Repository
 from casreg.verify import verify
-from verify.lab import PARTS, backup, cases, harm, original
+from verify.lab import PARTS, backup, cases, check_found, harm, original
 
 UNSEEN = {"header of a pack", "header of a frame", "frame"}
 """Parts of packs that only a look at every byte sees, where nothing but bytes in the middle changed."""
@@ -31,23 +31,7 @@ def test_damage_is_found(what: str, how: str) -> None:
     """The file is named, with what it is, what is wrong, and the versions that it touches; and no other file is."""
     place = backup()
     spot = harm(place, what, how)
-    report = verify(Repository(place), data=True)
-    if how == "missing" and spot.kind in ("ref", "index"):
-        # Nobody names them: of a ref, its manifests are left, and an index is only a hint.
-        assert report.clean
-        assert not report.damages
-        assert (report.unreached or 0) == {"ref": 1, "ref with a history": 24, "index": 0}[what]
-        return
-    (damage,) = report.damages
-    assert (damage.key, damage.kind) == (spot.key, spot.kind)
-    assert damage.severity == ("hint" if spot.kind == "index" else "damage")
-    assert report.clean == (spot.kind == "index")
-    assert ("missing" in damage.problem) == (how == "missing")
-    if spot.kind != "history":
-        assert damage.versions == spot.versions
-        assert damage.tags == tuple(
-            tag for tag in ("small:value@prod",) if spot.versions == ("small:value@1.0.0",)
-        )
+    check_found(verify(Repository(place), data=True), spot, what, how)
 
 
 @pytest.mark.parametrize(("what", "how"), [case for case in cases() if case[0] in PARTS | {"pack"}])
