@@ -11,6 +11,7 @@ from casreg.cli.options import Command, key_argument
 from casreg.cli.output import (
     Column,
     json_text,
+    minute_cell,
     show_fields,
     show_json,
     show_rows,
@@ -35,26 +36,26 @@ def _tags(row: Mapping[str, Any]) -> str:
 
 _NAMES: Final = (
     Column("name", text_cell("name")),
-    Column("latest", text_cell("version")),
+    Column("latest", text_cell("version"), whole=True),
     Column("versions", lambda row: f"{row['versions']:,}", number=True),
     Column("size", size_cell("size"), number=True),
-    Column("created", time_cell("created")),
-    Column("class", text_cell("class")),
+    Column("created", minute_cell("created"), whole=True),
+    Column("class", lambda row: (row["class"] or "-").rpartition(".")[2]),
     Column("tags", lambda row: ", ".join(f"{tag}={version}" for tag, version in row["tags"].items())),
 )
 _VERSIONS: Final = (
-    Column("version", text_cell("version")),
-    Column("created", time_cell("created")),
+    Column("version", text_cell("version"), whole=True),
+    Column("created", time_cell("created"), whole=True),
     Column("size", size_cell("size"), number=True),
     Column("stored", size_cell("stored"), number=True),
     Column("tags", _tags),
     Column("", lambda row: "protected" if row["protected"] else ""),
 )
 _HISTORY: Final = (
-    Column("version", text_cell("version")),
+    Column("version", text_cell("version"), whole=True),
     Column("state", text_cell("state")),
-    Column("created", time_cell("created")),
-    Column("deleted", time_cell("deleted")),
+    Column("created", time_cell("created"), whole=True),
+    Column("deleted", time_cell("deleted"), whole=True),
     Column("size", size_cell("size"), number=True),
     Column("stored", size_cell("stored"), number=True),
     Column("tags", _tags),
@@ -67,7 +68,7 @@ _FILES: Final = (
 _FOUND: Final = (
     Column("name", lambda row: f"{row['name']}@{row['version']}"),
     Column("size", size_cell("size"), number=True),
-    Column("created", time_cell("created")),
+    Column("created", time_cell("created"), whole=True),
     Column("metadata", lambda row: _pairs(row["metadata"])),
     Column("tags", _tags),
 )

@@ -26,11 +26,13 @@ class Column:
         title: What stands above it.
         cell: The text for a row.
         number: It holds figures.
+        whole: It is never folded: others give room first, as they do to figures.
     """
 
     title: str
     cell: Callable[[Any], str]
     number: bool = False
+    whole: bool = False
 
 
 def show_json(value: object) -> None:
@@ -73,7 +75,7 @@ def _show_rich(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> Non
             justify="right" if column.number else "left",
             style="" if number else "cyan",
             overflow="fold",
-            no_wrap=column.number,
+            no_wrap=column.number or column.whole,
         )
     for line in cells:
         table.add_row(*map(Text, line))  # as text: what is stored is no markup
@@ -134,6 +136,11 @@ def text_cell(key: str) -> Callable[[Mapping[str, Any]], str]:
 def time_cell(key: str) -> Callable[[Mapping[str, Any]], str]:
     """The cell of a time, to the second, in UTC; `-` if it is not known."""
     return lambda row: time_text(row[key])
+
+
+def minute_cell(key: str) -> Callable[[Mapping[str, Any]], str]:
+    """The cell of a time, to the minute, in UTC, where there is little room; `-` if it is not known."""
+    return lambda row: "-" if row[key] is None else f"{row[key][:10]} {row[key][11:16]}Z"
 
 
 def time_text(stored: str | None) -> str:

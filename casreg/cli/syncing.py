@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     examples=(
         "casreg sync ./models s3://bucket/models --dry-run",
         "casreg sync team ./copy my:data my:model",
-        "casreg sync s3://bucket/models gs://bucket/models --delete --yes --quiet    # in cron",
+        "casreg sync s3://bucket/models gs://bucket/models --delete -y -q    # in cron",
     ),
 )
 @click.argument("source", metavar="SOURCE", type=PlaceType())

@@ -147,7 +147,7 @@ def test_ls(registry: Registry) -> None:
     header, first, second = ok("ls").lines
     assert header.split() == ["name", "latest", "versions", "size", "created", "class", "tags"]
     assert first.split()[:5] == ["my:a", "1.0.1", "2", "4.0", "KiB"]
-    assert first.split()[-2:] == ["builtins.bytes", "prod=1.0.0"]
+    assert first.split()[-2:] == ["bytes", "prod=1.0.0"]
     assert second.startswith("z ")
     assert ok("ls", "--json").json == registry.overview()
     assert [row["name"] for row in ok("ls", "my:*", "--json").json] == ["my:a"]

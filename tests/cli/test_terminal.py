@@ -12,7 +12,7 @@ from casreg.cli import bars, exits
 from casreg.cli.session import Session
 from casreg.progress import Progress
 from casreg.registry import Registry
-from cli.lab import a_file
+from cli.lab import a_file, ok
 from registry.lab import noise
 
 if sys.platform == "win32":
@@ -67,6 +67,18 @@ def test_a_bar(tmp_path: Path) -> None:
     assert seen.text.splitlines()[-1].endswith("0 B reused")
     assert "my:big@1.0.0" in seen.text.splitlines()
     assert seen.raw.count("\x1b[?25l") == seen.raw.count("\x1b[?25h") == 1  # the cursor is back
+
+
+def test_a_table_of_usual_names_fits_into_80_columns(tmp_path: Path) -> None:
+    """One line for each, with all that is known."""
+    for name in ("my:weights", "my:data"):
+        ok("save", name, a_file(tmp_path, "f", b"1" * 20_000), "--tag", "prod")
+    shown = on_terminal([*PROGRAM, "ls"], columns=80).text.splitlines()
+    assert len(shown) == 3
+    assert max(map(len, shown)) <= 80
+    assert shown[1].split()[0] == "my:data"
+    assert shown[1].split()[-2:] == ["PosixPath", "prod=1.0.0"]
+    assert len(on_terminal([*PROGRAM, "history", "my:data"], columns=80).text.splitlines()) == 2
 
 
 BAR_OF_A_LONG_NAME = """
