@@ -172,6 +172,7 @@ def test_a_commit_that_was_on_its_way_does_not_land_after_an_adoption() -> None:
 
 def at_work(seconds: float, place: Any) -> None:
     """Three save and delete, one collects, and one adopts again and again: what was returned is there."""
+    Registry(place).init()
     until = time.monotonic() + seconds
     told: list[dict[str, Any]] = [{} for _ in range(3)]
     failures: list[BaseException] = []
