@@ -141,8 +141,10 @@ def _stream_fields(stream: Stream) -> dict[str, object]:
 
 
 def _stream(fields: Mapping[str, Any]) -> Stream:
-    chunks = tuple(Chunk(from_hex(digest), _natural(size, 1, MAX_CHUNK)) for digest, size in fields["chunks"])
-    counts = tuple(_natural(count, 1) for count in fields.get("counts", ()))
+    chunks = tuple(
+        Chunk(from_hex(digest), _natural(size, 1, MAX_CHUNK)) for digest, size in _array(fields["chunks"])
+    )
+    counts = tuple(_natural(count, 1) for count in _array(fields.get("counts", [])))
     size = _natural(fields["size"])
     held = sum(chunk.size for chunk in chunks)
     if held != (LIST_RECORD * counts[-1] if counts else size):
@@ -174,10 +176,10 @@ def _content(line: bytes) -> Content:
     size, count = _natural(fields["size"]), _natural(fields["count"])
     if "tree" in fields:
         tree = _stream(fields["tree"])
-        if tree.size > count * MAX_LINE:
+        if tree.size > count * (MAX_LINE + 1):
             raise ValueError(f"a tree of {tree.size} bytes is too large for {count} entries")
         return Content(materializer, params, size, count, None, tree)
-    entries = tuple(_entry(_object(item)) for item in fields["entries"])
+    entries = tuple(_entry(_object(item)) for item in _array(fields["entries"]))
     previous = b""
     for entry in entries:
         previous = _follows(previous, entry)
@@ -261,12 +263,12 @@ def decode_placement_segment(data: bytes, digest: Digest) -> Placement:
 
 def _placement(fields: Mapping[str, Any], key: str) -> Placement:
     check_requires(fields, key)
-    packs = tuple(_pack(item) for item in fields["packs"])
+    packs = tuple(_pack(item) for item in _array(fields["packs"]))
     runs: dict[str, tuple[Run, ...]] = {}
     for section, items in fields["runs"].items():
         if not _SECTION.fullmatch(section):
             raise ValueError(f"unknown section {section!r}")
-        runs[section] = tuple(_run(item, packs) for item in items)
+        runs[section] = tuple(_run(item, packs) for item in _array(items))
         expected = 0
         for run in runs[section]:
             if run.first != expected:
@@ -417,6 +419,12 @@ def _natural(value: object, low: int = 0, high: int = MAX_INTEGER) -> int:
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise TypeError(f"{value!r:.80} is neither true nor false")
+    return value
+
+
+def _array(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r:.80} is not a JSON array")
     return value
 
 

@@ -21,7 +21,8 @@ MAX_PART_BYTES: Final = 255
 
 _DRIVE: Final = re.compile(r"[A-Za-z]:")
 _DEVICES: Final = re.compile(
-    r"(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(?:\..*)?", re.IGNORECASE | re.DOTALL
+    r"(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(?:\..*)?",
+    re.IGNORECASE | re.DOTALL | re.ASCII,  # ASCII: or a dotless i would count as an i
 )
 # What nearly all paths look like, and may: looked at as a whole, since a tree has many. Anything else is looked at part
 # by part. No part begins as a device does.

@@ -225,17 +225,18 @@ def test_a_stream_past_the_edge_is_refused(line: dict[str, Any], said: str) -> N
 
 @pytest.mark.parametrize(("count", "fits"), [(1, True), (2, True), (0, False)])
 def test_a_tree_is_no_larger_than_its_lines_can_be(count: int, fits: bool) -> None:
-    """16 KiB for each entry, exactly."""
+    """16 KiB and the line feed for each entry, exactly."""
+    most = count * (MAX_LINE + 1)
     line = {
         "count": count,
         "materializer": "m/1",
         "params": {},
         "size": 0,
-        "tree": {"chunks": [[A.hex(), count * MAX_LINE or 1]], "size": count * MAX_LINE or 1},
+        "tree": {"chunks": [[A.hex(), most or 1]], "size": most or 1},
     }
     if fits:
         assert read(line).content.tree is not None
-        line["tree"] = {"chunks": [[A.hex(), count * MAX_LINE + 1]], "size": count * MAX_LINE + 1}
+        line["tree"] = {"chunks": [[A.hex(), most + 1]], "size": most + 1}
     with pytest.raises(CorruptError, match=f"is too large for {count} entries"):
         read(line)
 

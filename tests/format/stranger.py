@@ -369,7 +369,7 @@ def entry(fields: Any, what: str) -> Entry:
 
 WINDOWS = re.compile(
     r"[A-Za-z]:.*|(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³]) *(\..*)?",
-    re.IGNORECASE | re.DOTALL,
+    re.IGNORECASE | re.DOTALL | re.ASCII,
 )
 
 

@@ -98,12 +98,15 @@ def test_a_manifest_as_it_should_be_is_read() -> None:
             data_line([entry(chunks=[[CHUNK, 36]], counts=[1] * 10)]), id="lists of lists without end"
         ),
         pytest.param(
-            data_line(tree={"chunks": [[CHUNK, MAX_LINE + 1]], "size": MAX_LINE + 1}),
+            data_line(tree={"chunks": [[CHUNK, MAX_LINE + 2]], "size": MAX_LINE + 2}),
             id="tree that is too large",
         ),
         pytest.param(data_line(materializer=None), id="no materializer"),
         pytest.param(data_line(params=[]), id="params that are no object"),
         pytest.param(data_line(entries=[[1, 2]]), id="entry that is no object"),  # type: ignore[list-item]
+        pytest.param(data_line([entry(chunks="", size=0)], size=0), id="chunks that are no array"),
+        pytest.param(data_line([entry(counts={})]), id="counts that are no array"),
+        pytest.param(data_line(entries={}, count=0, size=0), id="entries that are no array"),  # type: ignore[arg-type]
     ],
 )
 def test_a_content_that_cannot_be_is_refused(data: dict[str, Any]) -> None:
@@ -126,6 +129,8 @@ def test_a_content_that_cannot_be_is_refused(data: dict[str, Any]) -> None:
         pytest.param(placement_line(runs={"data": [[0, 32, 45, 0, True]]}), id="number that is none"),
         pytest.param(placement_line(runs={"other": []}), id="unknown section"),
         pytest.param(placement_line(inline=-1), id="negative"),
+        pytest.param(placement_line(packs={}, runs={}), id="packs that are no array"),
+        pytest.param(placement_line(runs={"data": ""}), id="runs that are no array"),
         pytest.param(placement_line(inline=1), id="payload that is not there"),
         pytest.param(placement_line(requires="all"), id="requires that is no list"),
     ],
@@ -134,6 +139,17 @@ def test_a_placement_that_cannot_be_is_refused(placement: dict[str, Any]) -> Non
     """Where a manifest sends its reader is checked before a request is made of it."""
     with pytest.raises(CorruptError, match="manifests/"):
         decode(placement=placement)
+
+
+def test_a_tree_may_be_as_large_as_its_lines() -> None:
+    """Each line has 16,384 bytes at most, and its LF is not counted."""
+    largest = MAX_LINE + 1
+    tree = data_line(tree={"chunks": [[CHUNK, largest]], "size": largest})
+    del tree["entries"]
+    decode(tree)
+    tree["tree"] = {"chunks": [[CHUNK, largest + 1]], "size": largest + 1}
+    with pytest.raises(CorruptError, match="too large"):
+        decode(tree)
 
 
 def test_a_payload_is_all_files_or_none() -> None:
@@ -214,7 +230,22 @@ def test_a_path_that_could_leave_its_folder_is_refused(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["a", "a/b", "..a", "a..", "null", "con artist", "12:30", "aC:", "é/ü", "a b", "a" * 255, "x\ny"]
+    "path",
+    [
+        "a",
+        "a/b",
+        "..a",
+        "a..",
+        "conın$",
+        "null",
+        "con artist",
+        "12:30",
+        "aC:",
+        "é/ü",
+        "a b",
+        "a" * 255,
+        "x\ny",
+    ],
 )
 def test_a_path_that_is_harmless_is_kept_as_it_is(path: str) -> None:
     """What merely looks odd is stored, and not changed."""

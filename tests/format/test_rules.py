@@ -51,6 +51,8 @@ parts = st.builds("".join, st.lists(devices | odd, max_size=3))
 @given(st.lists(parts, min_size=1, max_size=4).map("/".join))
 @example("a" * 255)
 @example("a" * 256)
+@example("CONİN$")
+@example("conın$")
 @example("/".join(["ab" * 25] * 20) + "/abcd")
 @example("/".join(["ab" * 25] * 20) + "/abcde")
 def test_a_stranger_and_casreg_take_the_same_paths(path: str) -> None:
