@@ -1,0 +1,433 @@
+"""Compaction: what it moves, what it leaves, and that nobody notices but the disk."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from casreg import ObjectNotFoundError
+from casreg.backends.memory import MemoryBackend
+from casreg.gc import Collection, Terms, collect, compact, mark_bad
+from casreg.keys import PACKS, REFS
+from casreg.model import PackRef
+from casreg.packs import RECORD, TRAILER, parse_table, read_trailer
+from casreg.refs import spill
+from casreg.registry import Registry
+from casreg.repository import Repository
+from casreg.testing.recording import RecordingBackend
+from collector.lab import NOW, age, check, gc, loads, needed, stored
+from registry.lab import noise, snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from casreg.backends.base import Backend
+    from casreg.digest import Digest
+    from casreg.progress import Progress
+
+KEPT = replace(NOW, undelete_window=7 * 86_400.0)
+"""Deleted versions can still be undeleted."""
+
+
+def compacted(place: Backend, terms: Terms = NOW, **options: Any) -> Collection:
+    """A collection with compaction, by somebody who has seen nothing of the place before."""
+    return collect(Repository(place), terms, compacted=True, **options)
+
+
+def packs(place: Backend) -> set[str]:
+    """The keys of all packs."""
+    return {info.key for info in place.list(PACKS)}
+
+
+def chunks_of(place: Backend) -> Iterator[tuple[str, Digest]]:
+    """Every frame of every pack: the pack's key, and the digest of the chunk."""
+    for key in packs(place):
+        data = place.get(key).data
+        count, digest = read_trailer(data[-TRAILER.size :], key)
+        ref = PackRef(key.rpartition("/")[2], len(data), count * RECORD.size, digest)
+        table = parse_table(ref, data[-TRAILER.size - ref.table_size : -TRAILER.size])
+        yield from ((key, chunk) for chunk in table)
+
+
+def part(seed: int, size: int = 150_000) -> bytes:
+    """Some bytes, always the same."""
+    return noise(size, seed)
+
+
+def changing(versions: int, parts: int = 12) -> list[bytes]:
+    """Contents, each of which has one part that the one before had not."""
+    held = [part(number) for number in range(parts)]
+    contents = [b"".join(held)]
+    draw = random.Random(versions)
+    for number in range(1, versions):
+        held[draw.randrange(parts)] = part(1000 + number)
+        contents.append(b"".join(held))
+    return contents
+
+
+@pytest.fixture
+def place() -> MemoryBackend:
+    """`a` with eight versions, of which 2 and 7 live, with tags; `b` has parts of them in an older order; `c` is small."""
+    place = MemoryBackend()
+    registry = Registry(place)
+    contents = changing(8)
+    for number, content in enumerate(contents):
+        registry.save("a", content, metadata={"number": number})
+        if number == 3:
+            registry.save("b", content[300_000:900_000])
+    registry.tag("a", "prod", "1.0.7")
+    registry.tag("a", "old", "1.0.2")
+    registry.annotate("a", "1.0.2", why="because")
+    registry.save("c", {"small": True})
+    for number in (0, 1, 3, 4, 5, 6):
+        registry.delete("a", f"1.0.{number}")
+    return place
+
+
+# ------------------------------------------------------------------------------------------------ what it does
+
+
+def test_twenty_versions_of_which_two_live() -> None:
+    """What is stored then is within a tenth of a registry that never had more than the two; without compaction it is not."""
+    place, fresh = MemoryBackend(), MemoryBackend()
+    registry = Registry(place)
+    draw = np.random.default_rng(1)
+    array = draw.integers(0, 2**63, 1_000_000)  # 8 MB
+    for _ in range(20):
+        at = int(draw.integers(0, 990_000))
+        array[at : at + 10_000] = draw.integers(0, 2**63, 10_000)
+        registry.save("array", array)
+    registry.prune(2)
+    for version in registry.list_versions("array"):
+        Registry(fresh).save("array", registry.load("array", version))
+    wanted = sum(info.size for info in fresh.list(""))
+    gc(place)
+    assert sum(info.size for info in place.list("")) > 1.3 * wanted
+    compacted(place)
+    assert wanted <= sum(info.size for info in place.list("")) < 1.1 * wanted
+    assert np.array_equal(registry.load("array"), array)
+    assert registry.verify(data=True).clean
+
+
+def test_versions_stay_what_they_are(place: MemoryBackend) -> None:
+    """Digests, numbers, times, tags, notes and metadata are as before; what is stored is less, and all of it is needed."""
+    registry = Registry(place)
+    before = loads(place)
+    said = {label: registry.info(*label.split("@")) for label in before}
+    size = sum(info.size for info in place.list(""))
+    done = compacted(place)
+    assert done.compaction is not None
+    assert (done.compaction.packs, done.compaction.versions, done.compaction.left) == (9, 3, {})
+    assert sum(info.size for info in place.list("")) < size - 450_000
+    assert loads(place) == before
+    for label, info in said.items():
+        now = Registry(place).info(*label.split("@"))
+        assert {key for key, value in info.items() if now[key] != value} <= {"path", "packs", "revision"}
+    assert Registry(place).load("a@prod") == before["a@1.0.7"]
+    check(place)
+    assert stored(place) == needed(place)
+    assert Registry(place).verify(data=True).damages == ()
+
+
+def test_all_that_names_a_manifest_moves_together(
+    place: MemoryBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Entries, tags, tombstones that may come back, also in older segments: nothing in any ref names an old manifest."""
+    monkeypatch.setattr(spill, "INLINE_LIMIT", 1_500)
+    registry = Registry(place)
+    for number in range(30):
+        registry.save("a", number)
+    registry.copy("a@1.0.2", target="d")
+    old = {key for key in stored(place) if key.startswith("manifests/")}
+    ref = json.loads(place.get("refs/a").data)
+    assert {"1.0.2", "1.0.7"}.isdisjoint(ref["versions"])  # spilled
+    needing = {key.rpartition("/")[2] for key in old} & {
+        row["manifest"] for row in _entries(place) if row["packs"]
+    }
+    assert len(needing) == 9
+    place_before = loads(place)
+    compact(Repository(place), KEPT)
+    named = {row["manifest"] for row in _entries(place)}
+    assert not named & needing
+    tags = json.loads(place.get("refs/a").data)["tags"]
+    versions = {
+        row["version"]: row["manifest"] for row in _entries(place) if row["name"] == "a" and row["live"]
+    }
+    assert tags == {
+        tag: [version, versions[version]] for tag, version in (("prod", "1.0.7"), ("old", "1.0.2"))
+    }
+    gc(place, KEPT)
+    check(place)
+    assert loads(place) == place_before
+    for number in (0, 6):
+        registry.undelete("a", f"1.0.{number}")
+    assert registry.load("a", "1.0.6") == changing(8)[6]
+    assert registry.load("a", "1.0.0") == changing(8)[0]
+
+
+def _entries(place: Backend) -> Iterator[dict[str, Any]]:
+    """What the refs say of each version now, alive or dead, wherever that stands."""
+    repository = Repository(place)
+    for info in place.list(REFS):
+        name = json.loads(place.get(info.key).data)["name"]
+        held = repository.refs.read(name)
+        assert held is not None
+        for version, record in held.history.records().items():
+            rows = [(True, record.live)] if record.live else []
+            for lives, entry in rows + [(False, tombstone.entry) for tombstone in record.dead]:
+                yield {
+                    "name": name,
+                    "version": str(version),
+                    "manifest": entry.manifest.hex(),
+                    "packs": entry.packs,
+                    "live": lives,
+                }
+
+
+def test_what_is_shared_is_stored_once(place: MemoryBackend) -> None:
+    """Two versions, and two names, that share chunks in an old pack find them in one new pack."""
+    compacted(place)
+    digests = [digest for _, digest in chunks_of(place)]
+    assert len(digests) == len(set(digests))
+    assert len(packs(place)) == 1
+
+
+def test_what_was_stored_twice_is_stored_once() -> None:
+    """Chunks that two saves at the same time stored apart are in one pack after that, once."""
+    place, apart = MemoryBackend(), MemoryBackend()
+    content = b"".join(map(part, range(6)))
+    Registry(place).save("a", content)
+    Registry(apart).save("b", content[:600_000])
+    for info in apart.list(""):
+        if not info.key.startswith(("casreg", "index")):
+            place.create(info.key, apart.get(info.key).data)
+    for name, rest in (("a", 100), ("b", 200)):
+        Registry(place).save(name, b"".join(map(part, range(rest, rest + 9))))
+        Registry(place).save(name, Registry(place).load(name, "1.0.0") + part(rest))
+        Registry(place).delete(name, "1.0.0")
+        Registry(place).delete(name, "1.0.1")
+    before = loads(place)
+    shared = [digest for _, digest in chunks_of(place)]
+    assert len(shared) > len(set(shared))
+    compacted(place)
+    assert loads(place) == before
+
+
+def test_a_second_compaction_finds_nothing(place: MemoryBackend) -> None:
+    """Not a file changes, however often it is done."""
+    compacted(place)
+    before = snapshot(place)
+    again = compacted(place)
+    assert again.compaction is not None
+    assert (again.freed, again.runs, again.compaction.packs, again.compaction.versions) == (0, (), 0, 0)
+    assert snapshot(place) == before
+
+
+def test_a_dry_run_says_it_and_writes_nothing(place: MemoryBackend) -> None:
+    """What would be moved is what is moved then, to the byte."""
+    before = snapshot(place)
+    seen = compacted(place, dry_run=True)
+    assert snapshot(place) == before
+    done = compacted(place)
+    assert seen.compaction == done.compaction
+    assert seen.compaction is not None
+    assert seen.compaction.freed - seen.compaction.rewritten > 450_000
+    assert (seen.files["packs"], seen.versions) == (done.files["packs"], done.versions)
+    assert seen.freed <= done.freed < seen.freed + 20_000  # manifests that are replaced
+
+
+def test_progress_is_told_in_bytes(place: MemoryBackend) -> None:
+    """From nothing to all that is moved, never back; how much is written, too."""
+    told: list[Progress] = []
+    done = compacted(place, progress=told.append)
+    mine = [one for one in told if one.phase == "compact"]
+    assert done.compaction is not None
+    assert [one.done for one in mine] == sorted(one.done for one in mine)
+    assert (mine[-1].done, mine[-1].total) == (done.compaction.rewritten, done.compaction.rewritten)
+    assert mine[-1].stored > mine[-1].done
+    assert {one.phase for one in told} >= {"weigh", "compact", "list", "mark"}
+
+
+# ------------------------------------------------------------------------------------------------ what it leaves
+
+
+def test_deleted_versions_hold_what_they_need(place: MemoryBackend) -> None:
+    """As long as a version may come back, what it needs counts as needed, and moves as what lives does."""
+    done = compacted(place, KEPT)
+    assert done.compaction is not None
+    assert done.compaction.freed - done.compaction.rewritten < 10_000
+    assert (done.compaction.versions, done.versions) == (9, ())
+    for number in (0, 1, 3, 4, 5, 6):
+        Registry(place).undelete("a", f"1.0.{number}")
+    held = loads(place)
+    assert [held[f"a@1.0.{number}"] for number in range(8)] == changing(8)
+    check(place)
+
+
+def test_what_is_past_its_window_does_not_count(place: MemoryBackend) -> None:
+    """It is not moved, and cannot be undeleted any more."""
+    done = compacted(place)
+    assert done.versions == tuple(f"a@1.0.{number}" for number in (0, 1, 3, 4, 5, 6))
+    with pytest.raises(ObjectNotFoundError, match="collected"):
+        Registry(place).undelete("a", "1.0.5")
+
+
+def test_what_is_young_is_not_moved(place: MemoryBackend) -> None:
+    """A pack that could not be collected yet is not rewritten either."""
+    day = replace(NOW, min_age=86_400.0)
+    assert compact(Repository(place), day).packs == 0
+    old = sorted(packs(place))
+    for key in old[:-1]:
+        age(place, key, 90_000)
+    assert compact(Repository(place), day, dry_run=True).packs <= len(old) - 1
+    before = loads(place)
+    collect(Repository(place), day, compacted=True)
+    assert old[-1] in packs(place)
+    assert loads(place) == before
+
+
+def test_few_dead_bytes_are_left() -> None:
+    """Where less than a sixteenth is dead in all, packs that are mostly needed stay; where it is more, they do not."""
+    place = MemoryBackend()
+    registry = Registry(place)
+    parts = list(range(40))
+    registry.save("a", b"".join(map(part, parts)))
+    for number, packs_moved in ((1, 0), (2, 0), (4, 1)):
+        registry.save("a", b"".join(map(part, [*parts[:-number], 100 + number])))
+        registry.prune(1)
+        done = compacted(place).compaction
+        assert done is not None
+        assert done.packs == packs_moved, number
+
+
+def test_damaged_packs_stay(place: MemoryBackend) -> None:
+    """Of a pack with a damaged chunk nothing is moved: it is named, what needs it stays, and all else is moved."""
+    gc(place)
+    (key,) = [info.key for info in place.list(PACKS) if info.size > 1_000_000]
+    data = bytearray(place.get(key).data)
+    data[_needed_from(place, key)[0] + 60] ^= 1  # in the stored bytes of a frame that is needed
+    place.delete([key])
+    place.create(key, bytes(data))
+    damages = Registry(place).verify(data=True).damages
+    assert [one.key for one in damages] == [key]
+    done = compacted(place).compaction
+    assert done is not None
+    assert (list(done.left), done.packs) == ([key], 8)
+    assert "damaged" in done.left[key]
+    assert len(packs(place)) == 2
+    assert bytes(data) == place.get(key).data
+    again = Registry(place).verify(data=True).damages
+    assert [(one.key, one.problem) for one in again] == [(one.key, one.problem) for one in damages]
+    digests = [digest for where, digest in chunks_of(place) if where != key]
+    assert len(set(digests)) == len(digests)
+    assert compact(Repository(place), NOW).packs == 0
+
+
+def test_a_damaged_table_is_no_ground(place: MemoryBackend) -> None:
+    """Where the table of a pack is damaged, nothing says which chunks are where: the pack stays."""
+    gc(place)
+    (key,) = [info.key for info in place.list(PACKS) if info.size > 1_000_000]
+    data = bytearray(place.get(key).data)
+    data[-TRAILER.size - 40] ^= 1
+    place.delete([key])
+    place.create(key, bytes(data))
+    before = loads(place)
+    done = compact(Repository(place), NOW)
+    assert list(done.left) == [key]
+    assert "table" in done.left[key]
+    gc(place)
+    assert loads(place) == before
+
+
+def _needed_from(place: Backend, key: str) -> list[int]:
+    """Where the runs begin that lead into a pack."""
+    starts = set()
+    for info in place.list("manifests/"):
+        placement = json.loads(place.get(info.key).data.split(b"\n")[3])
+        names = [row[0] for row in placement["packs"]]
+        if key.rpartition("/")[2] in names:
+            number = names.index(key.rpartition("/")[2])
+            starts |= {run[1] for runs in placement["runs"].values() for run in runs if run[0] == number}
+    return sorted(starts)
+
+
+def test_packs_that_are_known_to_be_damaged_stay(place: MemoryBackend) -> None:
+    """Nobody builds on them, and so they are not read either."""
+    gc(place)
+    key = next(iter(packs(place)))
+    mark_bad(Repository(place), [key])
+    watched = RecordingBackend(place)
+    compact(Repository(watched), NOW)
+    assert not watched.log.calls("get", key)
+    assert key in needed(place)
+    check(place)
+
+
+# ------------------------------------------------------------------------------------------------ small packs
+
+
+def many_small(number: int, size: int = 40_000) -> MemoryBackend:
+    """So many names, each with a small pack."""
+    place = MemoryBackend()
+    for one in range(number):
+        Registry(place).save(f"small:{one:03}", noise(size, one))
+    return place
+
+
+def test_many_small_packs_become_one() -> None:
+    """Eight or more, of whichever names; fewer stay. Nothing is lost, and the next time there is nothing to do."""
+    place = many_small(7)
+    assert compact(Repository(place), NOW).packs == 0
+    place = many_small(30)
+    before = loads(place)
+    compacted(place)
+    assert len(packs(place)) == 1
+    assert loads(place) == before
+    assert compact(Repository(place), NOW).packs == 0
+
+
+def test_what_was_made_one_is_not_moved_for_every_small_pack() -> None:
+    """Bytes that were moved once are moved again only into a pack that is half as large again, at least."""
+    place = many_small(8)
+    moved = compact(Repository(place), NOW).rewritten
+    for number in range(80):
+        Registry(place).save(f"more:{number:03}", noise(20_000, 1000 + number))
+        moved += compact(Repository(place), NOW).rewritten
+    gc(place)
+    assert moved < 5 * (8 * 40_000 + 80 * 20_000)
+    assert len(packs(place)) < 20
+    check(place)
+
+
+# ------------------------------------------------------------------------------------------------ requests
+
+
+def test_requests_of_a_compaction(place: MemoryBackend) -> None:
+    """A read of each ref, manifest, table and stretch of frames; one pack written, a manifest for each version, and a swap."""
+    gc(place)
+    old = packs(place)
+    watched = RecordingBackend(place)
+    done = compact(Repository(watched), NOW)
+    assert done.packs == len(old) == 9
+    made = Counter((call.method, call.key.partition("/")[0]) for call in watched.log.calls())
+    stretches = made["get", "packs"] - len(old)
+    assert len(old) <= stretches <= len(old) + 3
+    assert {key: number for key, number in made.items() if key[1] not in ("index", "packs")} == {
+        ("list", "refs"): 1,
+        ("get", "refs"): 3 + 2,  # all three names, and of two the commit
+        ("get", "manifests"): 4 + 3,  # all four, and three of which the lines are copied
+        ("get", "gc"): 2 + 2,
+        ("get", "segments"): 1,  # the list of the last verdict
+        ("get", "casreg.json"): 1,
+        ("create", "manifests"): 3,
+        ("swap", "refs"): 2,
+    }
+    assert made["create", "packs"] == 1
+    read = sum(call.bytes_out for call in watched.log.calls("get", "packs/"))
+    assert done.rewritten < read < done.rewritten * 1.02  # only what is needed
