@@ -208,7 +208,7 @@ class _Side:
             if stream.depth == 0:
                 yield stream.chunks
                 continue
-            firsts = self.reader.place(entry.path)[1]
+            firsts = self.reader.located(entry.path)[1]
             if stream.depth > 1:
                 key = manifest_key(self.manifest.digest)
                 for block in chunks_of(stream, "data", firsts, self.excerpts, key):

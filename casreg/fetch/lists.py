@@ -109,7 +109,7 @@ class _Held:
 
 
 class _Listed:
-    """Chunks that stand in a list. `list` is that one, `section` and `number` say where its own chunks are."""
+    """Chunks that stand in a list. `above` are the chunks of that list, from `number` on in `section`."""
 
     def __init__(
         self, above: Chunks, section: str, number: int, count: int, size: int, excerpts: Excerpts, key: str

@@ -100,10 +100,10 @@ class VersionReader:
 
     def chunks(self, path: str) -> list[Chunk]:
         """The chunks of a file, in order. Reads its chunk list where there is one."""
-        entry, firsts = self.place(path)
+        entry, firsts = self.located(path)
         return self._chunks(entry.stream, "data", firsts)
 
-    def place(self, path: str) -> tuple[Entry, tuple[int, ...]]:
+    def located(self, path: str) -> tuple[Entry, tuple[int, ...]]:
         """A file that is there, and for each level the number in its section at which its chunks begin."""
         number = self._numbers[path]
         entry = self.entries[number]

@@ -75,7 +75,7 @@ class FileStream(io.RawIOBase):
         self._held: OrderedDict[int, memoryview] = OrderedDict()
         self._ahead: deque[tuple[_Piece, Future[list[Buffer]]]] = deque()
         self._threads: tuple[int, Threads] | None = None
-        entry, firsts = reader.place(path)
+        entry, firsts = reader.located(path)
         self._size = entry.stream.size
         self._first = firsts[0]
         self._at_once = at_once(backend)

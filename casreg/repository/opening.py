@@ -40,7 +40,7 @@ def open_file(
         reader = repository.browsed(manifest)
         chosen = _chosen(reader, f"{name}@{version}", path)
         if manifest.placement.inline:
-            data = bytearray(reader.place(chosen)[0].stream.size)
+            data = bytearray(reader.located(chosen)[0].stream.size)
             reader.read_into(chosen, memoryview(data))
             return io.BufferedReader(io.BytesIO(data))
         moved = Moved(repository, name, version)
