@@ -116,7 +116,9 @@ class _Healer:
         lost = self._lost_refs()
         if self._damaged("marker"):
             renew_marker(self._backend)
-        if self._found or lost:
+        if (
+            self._found or lost or self._supply.damaged
+        ):  # also what nobody needs by now: a save may be building on it
             self._target.marker()  # it may say that this casreg must not, or not here
             if self._damaged("head", "names"):
                 renew_head(self._backend, self._source.backend, self._seen.stamps)
@@ -163,9 +165,11 @@ class _Healer:
         for _ in range(_ROUNDS):
             cases = self._cases()
             bad = self._bad()
-            marked = self._try_to_mark(bad)
+            # What was committed just before the mark may need what is marked: refs are looked at once more after it.
+            was_marked = bad <= self._marked
+            self._try_to_mark(bad)
             self._swing(cases)
-            if marked and not cases:
+            if was_marked and not cases:
                 return
             self._look(names_in(self._target))
 

@@ -136,8 +136,19 @@ class Survey:
                 self._names.pop(name, None)
             else:
                 self._names[name] = known
+                self._add_uses(known)
             if progress:
                 progress(Progress("survey", name, number, len(chosen), 0, 0))
+
+    def _add_uses(self, known: _Name) -> None:
+        """Packs that were read before, and are damaged, may have been given to new versions since."""
+        needing: dict[PackRef, list[Use]] = defaultdict(list)
+        for use, packs in known.packs.items():
+            for pack in packs:
+                if pack in self.checked and self.checked[pack].problem:
+                    needing[pack].append(use)
+        for pack, uses in needing.items():
+            self._add(self.checked[pack], uses)
 
     def _look_at(self, name: str) -> _Name | None:
         named = read_name(self.repository, name)
