@@ -399,6 +399,7 @@ def test_help_has_examples(command: Command) -> None:
     assert command.help.split("\n")[0] in " ".join(done.out.split())
     for example in command.examples:
         assert f"  {example}\n" in done.out
+        assert len(example) <= 78, "a terminal of 80 columns folds it"
         assert f"casreg {command.name}" in "\n".join(command.examples)
 
 
