@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from casreg.exceptions import CorruptError, NotFound, StorageError, UnsupportedFormatError
+from casreg.names import is_hidden
 from casreg.verify.report import Damage
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ class Use(NamedTuple):
 
     @property
     def label(self) -> str:
-        """`name@version`, for people."""
+        """`name@version`, for people. What casreg keeps for itself has no name that they could use."""
+        if is_hidden(self.name):
+            return "an unfinished upload"
         return f"{self.name}@{self.version}{' (deleted)' if self.dead else ''}"
 
 

@@ -25,7 +25,8 @@ class Damage:
         problem: What is wrong, and in a pack with how many chunks.
         versions: The versions that cannot be loaded because of it, as `name@version`; `name@version (deleted)` is one
             that could have been brought back. Of a ref that cannot be read, the name; of a segment of history, a range.
-            Of a pack in which nothing is lost that a version needs, the versions that have it.
+            Of a pack in which nothing is lost that a version needs, the versions that have it. `an unfinished upload`
+            loses nothing that was saved: the save, made again, writes it anew.
         tags: The tags on these versions, as `name@tag`.
     """
 
@@ -44,7 +45,7 @@ class Report:
     Attributes:
         location: Where.
         damages: What is wrong, sorted by key.
-        names: Refs that were read.
+        names: Refs that were read, those of unfinished uploads too.
         versions: Versions that live.
         manifests: Manifests that were read, those of deleted versions included.
         packs: Packs that these need.

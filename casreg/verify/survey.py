@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from casreg.keys import REFS, manifest_key, name_of_ref_key
 from casreg.listing import each
+from casreg.names import is_hidden
 from casreg.packs import key_of
 from casreg.progress import Progress
 from casreg.threads import ahead, workers
@@ -81,8 +82,9 @@ class Survey:
 
     @property
     def versions(self) -> int:
-        """How many versions live."""
-        return sum(not use.dead for name in self._names.values() for use in name.packs)
+        """How many versions live; what an unfinished upload holds is none."""
+        names = (known for name, known in self._names.items() if not is_hidden(name))
+        return sum(not use.dead for name in names for use in name.packs)
 
     @property
     def manifests(self) -> set[Digest]:
