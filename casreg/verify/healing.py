@@ -116,9 +116,8 @@ class _Healer:
         lost = self._lost_refs()
         if self._damaged("marker"):
             renew_marker(self._backend)
-        if (
-            self._found or lost or self._supply.damaged
-        ):  # also what nobody needs by now: a save may be building on it
+        # A damaged pack counts also if nobody needs it by now: a save may be building on it.
+        if self._found or lost or self._supply.damaged:
             self._target.marker()  # it may say that this casreg must not, or not here
             if self._damaged("head", "names"):
                 renew_head(self._backend, self._source.backend, self._seen.stamps)
