@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from casreg import ObjectNotFoundError
+from casreg.backends.local import LocalBackend
 from casreg.backends.memory import MemoryBackend
 from casreg.gc import Collection, Terms, collect, compact, mark_bad
 from casreg.keys import PACKS, REFS
@@ -26,6 +28,7 @@ from registry.lab import noise, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from casreg.backends.base import Backend
     from casreg.digest import Digest
@@ -96,23 +99,16 @@ def place() -> MemoryBackend:
 def test_twenty_versions_of_which_two_live() -> None:
     """What is stored then is within a tenth of a registry that never had more than the two; without compaction it is not."""
     place, fresh = MemoryBackend(), MemoryBackend()
-    registry = Registry(place)
-    draw = np.random.default_rng(1)
-    array = draw.integers(0, 2**63, 1_000_000)  # 8 MB
-    for _ in range(20):
-        at = int(draw.integers(0, 990_000))
-        array[at : at + 10_000] = draw.integers(0, 2**63, 10_000)
-        registry.save("array", array)
-    registry.prune(2)
-    for version in registry.list_versions("array"):
-        Registry(fresh).save("array", registry.load("array", version))
-    wanted = sum(info.size for info in fresh.list(""))
+    held = worn_array(place, 8_000_000, 1)
+    for array in held.values():
+        Registry(fresh).save("array", array)
     gc(place)
-    assert sum(info.size for info in place.list("")) > 1.3 * wanted
+    assert size_of(place) > 1.3 * size_of(fresh)
     compacted(place)
-    assert wanted <= sum(info.size for info in place.list("")) < 1.1 * wanted
-    assert np.array_equal(registry.load("array"), array)
-    assert registry.verify(data=True).clean
+    assert size_of(place) < 1.1 * size_of(fresh)
+    for version, array in held.items():
+        assert np.array_equal(Registry(place).load("array", version), array)
+    assert Registry(place).verify(data=True).clean
 
 
 def test_versions_stay_what_they_are(place: MemoryBackend) -> None:
@@ -120,11 +116,11 @@ def test_versions_stay_what_they_are(place: MemoryBackend) -> None:
     registry = Registry(place)
     before = loads(place)
     said = {label: registry.info(*label.split("@")) for label in before}
-    size = sum(info.size for info in place.list(""))
+    size = size_of(place)
     done = compacted(place)
     assert done.compaction is not None
     assert (done.compaction.packs, done.compaction.versions, done.compaction.left) == (9, 3, {})
-    assert sum(info.size for info in place.list("")) < size - 450_000
+    assert size_of(place) < size - 450_000
     assert loads(place) == before
     for label, info in said.items():
         now = Registry(place).info(*label.split("@"))
@@ -431,3 +427,59 @@ def test_requests_of_a_compaction(place: MemoryBackend) -> None:
     assert made["create", "packs"] == 1
     read = sum(call.bytes_out for call in watched.log.calls("get", "packs/"))
     assert done.rewritten < read < done.rewritten * 1.02  # only what is needed
+
+
+# ------------------------------------------------------------------------------------------------ at full size
+
+
+def worn_array(place: Backend, size: int, stretches: int) -> dict[str, Any]:
+    """Twenty versions of an array of so many bytes, of which a hundredth is new each time, in so many places.
+
+    Gives the last two, which live.
+    """
+    registry = Registry(place)
+    draw = np.random.default_rng(stretches)
+    count = size // 8
+    array = draw.integers(0, 2**63, count)
+    length, held = count // 100 // stretches, {}
+    for number in range(20):
+        for _ in range(stretches if number else 0):
+            at = int(draw.integers(0, count - length))
+            array[at : at + length] = draw.integers(0, 2**63, length)
+        version = registry.save("array", array)
+        if number >= 18:
+            held[version] = array.copy()
+    assert len(registry.prune(2).versions) == 18
+    return held
+
+
+def size_of(place: Backend) -> int:
+    """Bytes of everything that is stored."""
+    return sum(info.size for info in place.list(""))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("stretches", [1, 10])
+def test_two_of_twenty_versions_of_200_mb(tmp_path: Path, stretches: int) -> None:
+    """Issue 5's case: within a tenth of a fresh registry that holds the two. Figures are printed (`-s`)."""
+    place, fresh = LocalBackend(tmp_path / "worn"), LocalBackend(tmp_path / "fresh")
+    held = worn_array(place, 200_000_000, stretches)
+    all_of_it = size_of(place)
+    began = time.monotonic()
+    Registry(place).gc(min_age=0, undelete_window=0)
+    plain, collected = size_of(place), time.monotonic()
+    done = Registry(place).gc(min_age=0, undelete_window=0, compact=True).compaction
+    ended = time.monotonic()
+    for version, array in held.items():
+        Registry(fresh).save("array", array)
+        assert np.array_equal(Registry(place).load("array", version), array)
+    print(
+        f"\n{stretches} stretches: {all_of_it:,} bytes with twenty versions; {plain:,} after a collection of "
+        f"{collected - began:.2f} s; {size_of(place):,} after a compaction and a collection of {ended - collected:.2f} s; "
+        f"{size_of(fresh):,} fresh: {size_of(place) / size_of(fresh):.4f}; {done}"
+    )
+    assert size_of(place) < 1.1 * size_of(fresh)
+    assert Registry(place).verify(data=True).clean
+    again = Registry(place).gc(min_age=0, undelete_window=0, compact=True)
+    assert again.compaction is not None
+    assert (again.compaction.packs, again.freed) == (0, 0)
