@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 from casreg.digest import Digest, digest_of
 from casreg.exceptions import NotFound, StorageError, StoragePermissionError
+from casreg.keys import INDEX
 from casreg.model import PackRef
 from casreg.packs import check_sizes
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
     from casreg.backends.base import Backend, Readable
 
-PREFIX: Final = "index/"
 MAGIC: Final = b"casregI1"
 HEADER: Final = struct.Struct("<8s16sIIQ")
 PACK: Final = struct.Struct("<8s32sQQ32s")
@@ -97,7 +97,7 @@ class Index:
     def files(self) -> list[tuple[str, int]]:
         """Keys and sizes of the files that there are now; none if they cannot be listed."""
         try:
-            return [(info.key, info.size) for info in self._backend.list(PREFIX)]
+            return [(info.key, info.size) for info in self._backend.list(INDEX)]
         except StorageError as err:
             log.debug("the index cannot be listed: %s", err)
             return []
@@ -224,7 +224,7 @@ class Index:
             entries.update(prefix + numbers[number] for prefix, number in more_entries)
             merged.append(key)
         data = encode(list(refs), entries)
-        self._backend.create(f"{PREFIX}{digest_of(data).hex()}", data, durable=False)
+        self._backend.create(f"{INDEX}{digest_of(data).hex()}", data, durable=False)
         if merged:
             self._backend.delete(merged)
 
@@ -232,7 +232,7 @@ class Index:
         """Whether this writer may delete. If not, merging would only make the index larger, each time by all it has."""
         if self._may_merge is None:
             try:
-                self._backend.delete([f"{PREFIX}{'0' * 64}"])  # there is no such file
+                self._backend.delete([f"{INDEX}{'0' * 64}"])  # there is no such file
                 self._may_merge = True
             except StoragePermissionError:
                 self._may_merge = False
@@ -245,7 +245,7 @@ class Index:
         """All of a file: its packs, and its entries as prefix and number of the pack."""
         file = self._file(key)
         data = self._copies.get(key).data
-        if len(data) != file.entries_at + file.entries * ENTRY or digest_of(data).hex() != key[len(PREFIX) :]:
+        if len(data) != file.entries_at + file.entries * ENTRY or digest_of(data).hex() != key[len(INDEX) :]:
             raise _UnusableIndexError("it is damaged")
         refs = [_unpack(data[at : at + PACK.size]) for at in range(file.packs_at, file.entries_at, PACK.size)]
         entries = [

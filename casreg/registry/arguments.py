@@ -52,6 +52,15 @@ class Keys:
             )
         return name
 
+    def plain_ones(self, names: str | Iterable[str] | None) -> list[str] | None:
+        """The names, without versions, of which one may be given alone; None, which means all, stays None.
+
+        Raises:
+            InvalidArgumentError: There is a version, or they are no collection of names.
+        """
+        given = [names] if isinstance(names, str) else names
+        return None if given is None else [self.plain(name) for name in listed(given, "names")]
+
     def exact(self, key: str, version: str | None = None) -> tuple[str, Version | None]:
         """The name, and one version by its number; None if none was given."""
         name, within = self.split(key, version)

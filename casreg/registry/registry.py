@@ -35,7 +35,6 @@ from casreg.registry.arguments import (
     fields,
     flag,
     glob,
-    listed,
     names_of,
     objects,
     per_item,
@@ -935,11 +934,10 @@ class Registry(MutableMapping[str, Any]):
                 "version_objects=False, or use `download`"
             )
         other = source if isinstance(source, Registry) else Registry(source, cache=False)
-        given = [names] if isinstance(names, str) else names
         done = sync(
             other._repository,  # noqa: SLF001 - one of our own
             self._repository,
-            None if given is None else [self._keys.plain(name) for name in listed(given, "names")],
+            self._keys.plain_ones(names),
             SyncTerms(flag(overwrite, "overwrite"), flag(delete, "delete")),
             dry_run=flag(dry_run, "dry_run"),
             progress=self._told(progress),
@@ -1082,8 +1080,7 @@ class Registry(MutableMapping[str, Any]):
             CommitConflictError, CommitUnknownError: Others kept winning; the answer was lost.
             StorageError: The storage refused or failed.
         """
-        given = [names] if isinstance(names, str) else names
-        wanted = None if given is None else [self._keys.plain(name) for name in listed(given, "names")]
+        wanted = self._keys.plain_ones(names)
         pruned = prune(self._repository, keep_last, wanted, dry_run=flag(dry_run, "dry_run"))
         log.debug("prune: %d old versions in %s", len(pruned.versions), self._backend.location)
         return pruned
@@ -1176,13 +1173,11 @@ class Registry(MutableMapping[str, Any]):
             ObjectNotFoundError: There is no such name.
             StorageError: The place cannot be listed. A file that cannot be read is in the report, and is not damage.
         """
-        given = [names] if isinstance(names, str) else names
-        wanted = None if given is None else [self._keys.plain(name) for name in listed(given, "names")]
         report = verify(
             self._repository,
             data=flag(data, "data"),
             sample=sample,
-            names=wanted,
+            names=self._keys.plain_ones(names),
             progress=self._told(progress),
         )
         log.debug("verified %s: %d damages", self._backend.location, len(report.damages))

@@ -99,7 +99,4 @@ def remember_packs(repository: Repository, written: Sequence[SealedPack], seen: 
     """Let later searches find what was written for a version that is committed now."""
     for sealed in written:
         repository.tables.put(Table(sealed.ref, sealed.table, seen[sealed.key]))
-    try:
-        repository.index.add((sealed.ref, sealed.table) for sealed in written)
-    except StorageError as err:  # the version is committed: what speeds up others must not make it fail
-        log.warning("the chunk index was not brought up to date: %s", err)
+    repository.index.add((sealed.ref, sealed.table) for sealed in written)

@@ -10,8 +10,7 @@ from blake3 import blake3
 
 from casreg.exceptions import CorruptError, NotFound
 from casreg.head import INITIAL, bad_keys, decode_names, parse_head
-from casreg.index import PREFIX
-from casreg.keys import HEAD, MARKER
+from casreg.keys import HEAD, INDEX, MARKER
 from casreg.marker import parse_marker
 from casreg.verify.findings import UNREADABLE, Finding, finding, twice
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 _ROUNDS: Final = 5
 _STEP: Final = 8 * 1024 * 1024
-_INDEX_KEY: Final = re.compile(re.escape(PREFIX) + r"([0-9a-f]{64})")
+_INDEX_KEY: Final = re.compile(re.escape(INDEX) + r"([0-9a-f]{64})")
 
 
 def look_at_marker(backend: Backend, *, needed: bool) -> Iterator[Finding]:
@@ -89,7 +88,7 @@ def look_at_index(backend: Backend) -> Iterator[Finding]:
     Raises:
         StorageError: They cannot be listed.
     """
-    for info in backend.list(PREFIX):
+    for info in backend.list(INDEX):
         match = _INDEX_KEY.fullmatch(info.key)
         if match is None:
             continue

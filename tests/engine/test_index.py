@@ -10,7 +10,8 @@ from hypothesis import given, settings, strategies as st
 from casreg.backends.memory import MemoryBackend
 from casreg.digest import Digest, digest_of
 from casreg.exceptions import StorageFullError, StoragePermissionError
-from casreg.index import ENTRY, PREFIX, Index, encode
+from casreg.index import ENTRY, Index, encode
+from casreg.keys import INDEX
 from casreg.model import PackRef
 from casreg.packs import RECORD
 from casreg.testing.faults import Fault, FaultBackend, FaultKind
@@ -43,7 +44,7 @@ def found(index: Index, digests: Iterable[Digest]) -> dict[Digest, set[PackRef]]
 
 def files(place: Backend) -> int:
     """How many files the index has."""
-    return len(list(place.list(PREFIX)))
+    return len(list(place.list(INDEX)))
 
 
 def test_an_empty_index() -> None:
@@ -107,7 +108,7 @@ def test_files_grow_with_the_logarithm() -> None:
         index.add([(pack(number), chunks(number, 20))])
         assert files(place.inner) <= 14
     written = sum(call.bytes_in for call in place.log.calls("create"))
-    kept = sum(info.size for info in place.inner.list(PREFIX))
+    kept = sum(info.size for info in place.inner.list(INDEX))
     assert written < 20 * kept
     wanted = {digest: {pack(number)} for number in range(0, 1_000, 97) for digest in chunks(number, 20)}
     assert found(Index(place.inner), wanted) == wanted
@@ -206,13 +207,13 @@ def test_who_may_not_delete_does_not_merge() -> None:
 def test_files_of_others_are_left_alone() -> None:
     """A file that is no index is not used, not merged and not removed."""
     place = MemoryBackend()
-    place.create(f"{PREFIX}{'f' * 64}", b"something else")
-    place.create(f"{PREFIX}readme", b"")
+    place.create(f"{INDEX}{'f' * 64}", b"something else")
+    place.create(f"{INDEX}readme", b"")
     index = Index(place)
     for number in range(5):
         index.add([(pack(number), chunks(number, 20))])
-    assert place.get(f"{PREFIX}{'f' * 64}").data == b"something else"
-    assert place.get(f"{PREFIX}readme").data == b""
+    assert place.get(f"{INDEX}{'f' * 64}").data == b"something else"
+    assert place.get(f"{INDEX}readme").data == b""
     assert set(found(Index(place), chunks(3, 20))) == set(chunks(3, 20))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from casreg.backends.base import Token, Traits
 from casreg.backends.memory import MemoryBackend
-from casreg.index import PREFIX
+from casreg.keys import INDEX
 from casreg.registry import Registry
 from casreg.testing.recording import RecordingBackend
 
@@ -50,7 +50,7 @@ def test_a_save_lists_the_index_once_for_its_search() -> None:
     registry.save("first", {"x": 1})
     backend.log.clear()
     registry.save("large", random.Random(1).randbytes(48 * MIB))
-    assert len(backend.log.calls("list", PREFIX)) == 2
+    assert len(backend.log.calls("list", INDEX)) == 2
     packs = len(backend.log.calls("create", "packs/"))
     assert len(backend.calls) <= packs + 12
 
