@@ -114,7 +114,7 @@ def difference(
     Raises:
         ObjectNotFoundError: One of them does not exist.
         ObjectChangedError: One was replaced or deleted meanwhile, and its data collected.
-        CorruptError: A ref, manifest, tree or list is damaged.
+        CorruptError, UnsupportedFormatError: A ref, manifest, tree or list is damaged, or needs a newer casreg.
         StorageError: The storage cannot be read.
     """
     one, two = _Side.of(repository, *first), _Side.of(repository, *second)

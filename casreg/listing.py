@@ -60,7 +60,7 @@ def list_names(repository: Repository) -> list[str]:
     """The names with at least one live version, sorted. One read for each ref.
 
     Raises:
-        CorruptError: A ref is damaged.
+        CorruptError, UnsupportedFormatError: A ref is damaged, or needs a newer casreg.
         StorageError: The place cannot be read.
     """
     found = each(ref_names(repository), repository.refs.lives, asking(repository))
@@ -71,7 +71,7 @@ def list_versions(repository: Repository, name: str, selector: Selector | None) 
     """The live versions of a name, ascending; with a selector those that it means. Empty if there is none.
 
     Raises:
-        CorruptError: The ref is damaged.
+        CorruptError, UnsupportedFormatError: The ref is damaged, or needs a newer casreg.
         StorageError: It cannot be read.
     """
     return repository.refs.ask(
@@ -83,7 +83,7 @@ def list_all(repository: Repository) -> dict[str, list[str]]:
     """The live versions of each name, ascending; names sorted. One read for each ref.
 
     Raises:
-        CorruptError: A ref is damaged.
+        CorruptError, UnsupportedFormatError: A ref is damaged, or needs a newer casreg.
         StorageError: The place cannot be read.
     """
     found = each(
@@ -96,7 +96,7 @@ def living(repository: Repository, name: str) -> Iterator[tuple[Version, Entry, 
     """The live versions of a name with their manifests, ascending; without those that are deleted meanwhile.
 
     Raises:
-        CorruptError: The ref or a manifest is damaged.
+        CorruptError, UnsupportedFormatError: The ref or a manifest is damaged, or needs a newer casreg.
         StorageError: They cannot be read.
     """
     for version, entry in repository.refs.ask(name, lambda history: _chosen(history, None)):
@@ -110,7 +110,7 @@ def describe(repository: Repository, name: str, selector: Selector) -> dict[str,
 
     Raises:
         ObjectNotFoundError: There is no such version.
-        CorruptError: Its ref or manifest is damaged.
+        CorruptError, UnsupportedFormatError: Its ref or manifest is damaged, or needs a newer casreg.
         StorageError: It cannot be read.
     """
     while True:
@@ -124,7 +124,7 @@ def describe_all(repository: Repository) -> dict[str, Any]:
     """Everything that is known of the latest version of each name; names sorted.
 
     Raises:
-        CorruptError: A ref or a manifest is damaged.
+        CorruptError, UnsupportedFormatError: A ref or a manifest is damaged, or needs a newer casreg.
         StorageError: The place cannot be read.
     """
     found = each(
@@ -139,7 +139,7 @@ def describe_each(repository: Repository, name: str, selector: Selector) -> list
     Of a range that is every version in it.
 
     Raises:
-        CorruptError: The ref or a manifest is damaged.
+        CorruptError, UnsupportedFormatError: The ref or a manifest is damaged, or needs a newer casreg.
         StorageError: They cannot be read.
     """
     return _rows(repository, name, lambda history: _chosen(history, selector))
@@ -228,7 +228,7 @@ def history_of(repository: Repository, name: str, selector: Selector | None) -> 
 
     Raises:
         ObjectNotFoundError: There was never any.
-        CorruptError: The ref is damaged.
+        CorruptError, UnsupportedFormatError: The ref is damaged, or needs a newer casreg.
         StorageError: It cannot be read.
     """
 
@@ -292,7 +292,7 @@ def summaries(repository: Repository, most: int, pattern: str = "*") -> tuple[li
     tags. The names are those that fit to `pattern`, a glob.
 
     Raises:
-        CorruptError: A ref is damaged.
+        CorruptError, UnsupportedFormatError: A ref is damaged, or needs a newer casreg.
         StorageError: The place cannot be read.
     """
 

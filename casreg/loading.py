@@ -92,7 +92,7 @@ def load(
         MaterializerError: It cannot be made from the files, or the caller has not allowed what it needs.
         DestinationError: `into` is a place that cannot be loaded into.
         InvalidArgumentError: `into` is nothing that this object can be loaded into.
-        CorruptError: Stored bytes are damaged or missing.
+        CorruptError, UnsupportedFormatError: What is stored is damaged or missing, or needs a newer casreg.
         StorageError: The storage cannot be read.
         Exception: What the callback for progress raised.
     """

@@ -27,7 +27,7 @@ def find(
         selector: Which versions of each name; all of those in a range.
 
     Raises:
-        CorruptError: A ref or manifest is damaged.
+        CorruptError, UnsupportedFormatError: A ref or manifest is damaged, or needs a newer casreg.
         StorageError: The place cannot be read.
         Exception: What a condition in `where` raises.
     """

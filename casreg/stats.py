@@ -135,7 +135,7 @@ def stats(repository: Repository) -> Stats:
     One read for each ref, manifest and pack, and one listing. What is saved meanwhile may be counted or not.
 
     Raises:
-        CorruptError: A ref, manifest or table is damaged, or one is missing.
+        CorruptError, UnsupportedFormatError: A ref, manifest or table is damaged or missing, or needs a newer casreg.
         StorageError: The place cannot be read.
     """
     tries = _TRIES

@@ -89,7 +89,7 @@ def clear(repository: Repository) -> None:
 
     Raises:
         VersionProtectedError: Some are protected. Nothing was deleted, unless they were protected meanwhile.
-        CorruptError: A ref is damaged.
+        CorruptError, UnsupportedFormatError: A ref is damaged, or needs a newer casreg.
         StorageError: The storage refused or failed.
     """
     names = ref_names(repository)

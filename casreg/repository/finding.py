@@ -28,7 +28,7 @@ def select(repository: Repository, name: str, selector: Selector) -> tuple[Versi
 
     Raises:
         ObjectNotFoundError: There is none. Says what there is.
-        CorruptError: The ref is damaged.
+        CorruptError, UnsupportedFormatError: The ref is damaged, or needs a newer casreg.
         StorageError: It cannot be read.
     """
 
@@ -47,7 +47,8 @@ def manifest_of(repository: Repository, name: str, selector: Selector) -> tuple[
 
     Raises:
         ObjectNotFoundError: There is no such version.
-        CorruptError: The ref or the manifest is damaged, missing, or not the ref's.
+        CorruptError, UnsupportedFormatError: The ref or the manifest is damaged, missing, not the ref's, or needs a newer
+            casreg.
         StorageError: It cannot be read.
     """
     return settled(repository, name, selector, lambda version, entry, manifest: (version, entry, manifest))
@@ -62,6 +63,7 @@ def settled(
 
     Raises:
         CorruptError: Data is missing, and the ref still says that it should be there.
+        CasregError: As `manifest_of`, and what `use` raises.
     """
     return settled_from(repository, name, selector, select(repository, name, selector), use)
 

@@ -32,7 +32,7 @@ def open_file(
     Raises:
         ObjectNotFoundError: There is no such version, or it has no such file.
         InvalidArgumentError: No path was given, and there are several files.
-        CorruptError: The manifest or the tree is damaged.
+        CorruptError, UnsupportedFormatError: The manifest or the tree is damaged, or needs a newer casreg.
         StorageError: The storage cannot be read.
     """
 
@@ -54,7 +54,7 @@ def list_files(repository: Repository, name: str, selector: Selector) -> list[di
 
     Raises:
         ObjectNotFoundError: There is no such version.
-        CorruptError: The manifest or the tree is damaged.
+        CorruptError, UnsupportedFormatError: The manifest or the tree is damaged, or needs a newer casreg.
         StorageError: The storage cannot be read.
     """
 
