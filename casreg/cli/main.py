@@ -6,7 +6,9 @@ import os
 import re
 import sys
 import traceback
+import warnings
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
@@ -28,7 +30,9 @@ from casreg.cli import (
 from casreg.cli.completion import VARIABLE, completion
 from casreg.cli.interrupts import end_at_once
 from casreg.cli.options import shared
+from casreg.cli.output import remark
 from casreg.cli.session import Session, log_as_before
+from casreg.cli.wording import worded
 from casreg.display import printable
 from casreg.exceptions import CasregError
 
@@ -113,7 +117,8 @@ class _Program(click.Group):
                 **extra,
             )
 
-        with log_as_before():
+        with log_as_before(), warnings.catch_warnings():
+            warnings.showwarning = partial(_warned, session)
             code = _ended(run, session)
         sys.exit(code)
 
@@ -130,7 +135,7 @@ def _ended(run: Callable[[], object], session: Session) -> int:
     except click.Abort:
         return _failed("nothing was done, since you did not say yes", exits.FAILED)
     except CasregError as err:
-        return _failed(str(err), exits.exit_code(err), traced=session.debug)
+        return _failed(worded(str(err)), exits.exit_code(err), traced=session.debug)
     except Exception as err:  # noqa: BLE001 - the last line of defence: nobody shall read a traceback unasked
         message = f"{type(err).__name__}: {err}. That is not foreseen; --debug shows where it comes from"
         return _failed(message, exits.FAILED, traced=session.debug)
@@ -143,6 +148,11 @@ def _failed(message: str, code: int, *, traced: bool = False) -> int:
     with suppress(BrokenPipeError):
         click.echo(f"casreg: error: {printable(' '.join(message.split()))}", err=True)
     return code
+
+
+def _warned(session: Session, message: Warning | str, *_where: object) -> None:
+    """A warning, without the line of the library that it comes from."""
+    remark(session, f"warning: {worded(' '.join(str(message).split()))}")
 
 
 def _usage(err: click.ClickException) -> str:
