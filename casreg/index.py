@@ -30,7 +30,7 @@ from casreg.model import PackRef
 from casreg.packs import check_sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence, Set as AbstractSet
 
     from casreg.backends.base import Backend, Readable
 
@@ -150,6 +150,36 @@ class Index:
             log.warning(
                 "the chunk index could not be brought up to date, so that later saves may store more: %s", err
             )
+
+    def forget(self, packs: AbstractSet[str]) -> None:
+        """Leave out what is said of the packs with these names. A file without them takes the place of one that has them.
+
+        Nothing else is lost, whoever merges meanwhile; what another merge had read already is said again. Where it fails,
+        hints that lead nowhere are left, and the log says so.
+        """
+        try:
+            for key, size in self.files() if packs else ():
+                named = self.packs_in(key)
+                if named and not packs.isdisjoint(pack.name for pack in named):
+                    if size > _MAX_MERGED or not self._can_delete():
+                        continue
+                    self._forget_in(key, packs)
+        except StorageError as err:
+            log.warning("the chunk index still names packs that nothing needs: %s", err)
+
+    def _forget_in(self, key: str, packs: AbstractSet[str]) -> None:
+        try:
+            refs, entries = self._load(key)
+        except (_UnusableIndexError, NotFound) as err:
+            log.debug("index file %s is left as it is: %s", key, err)
+            return
+        kept = [ref for ref in refs if ref.name not in packs]
+        numbers = {ref: number.to_bytes(4, "big") for number, ref in enumerate(kept)}
+        rows = {prefix + numbers[refs[number]] for prefix, number in entries if refs[number] in numbers}
+        if rows:
+            data = encode(kept, rows)
+            self._backend.create(f"{INDEX}{digest_of(data).hex()}", data, durable=False)
+        self._backend.delete([key])
 
     def _file(self, key: str) -> _File:
         found = self._open.get(key)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from casreg.gc.occupancy import Occupancy, Pack, Use
     from casreg.gc.relocation import Frames
     from casreg.gc.terms import Terms
+    from casreg.model import PackRef
     from casreg.progress import ProgressCallback
     from casreg.refs import Fence
     from casreg.repository import Repository
@@ -159,8 +160,11 @@ class _Compactor:
         if chosen:
             self._repository.marker()  # it may say that this casreg must not
         self._total = sum(pack.live for pack in chosen)
+        staying = {name: pack.ref for name, pack in found.packs.items()}
+        for pack in chosen:
+            del staying[pack.ref.name]
         for batch in batches(chosen):
-            self._done.packs += self._moved(found, batch)
+            self._done.packs += self._moved(found, batch, staying)
             self._done.live += sum(pack.live for pack in batch)
             self._done.stored = self._told[1]
         return self._result(self._done.packs, self._done.versions)
@@ -198,7 +202,7 @@ class _Compactor:
 
     # One batch
 
-    def _moved(self, found: Occupancy, batch: Sequence[Pack]) -> list[Pack]:
+    def _moved(self, found: Occupancy, batch: Sequence[Pack], staying: Mapping[str, PackRef]) -> list[Pack]:
         """Copy what is needed of these packs, and swing the refs. Returns the packs that nothing needs any more.
 
         Raises:
@@ -207,7 +211,7 @@ class _Compactor:
         moving = Moving(self._repository, self._threads, self._tell)
         for _ in range(_ROUNDS):
             try:
-                return self._once(found, batch, moving)
+                return self._once(found, batch, staying, moving)
             except StaleError:
                 log.debug("a collector was quicker with what was copied: copying it again")
         raise CommitConflictError(
@@ -215,18 +219,22 @@ class _Compactor:
             "named it. Nothing is lost; let fewer collect at once, or with the usual minimum age"
         )
 
-    def _once(self, found: Occupancy, batch: Sequence[Pack], moving: Moving) -> list[Pack]:
+    def _once(
+        self, found: Occupancy, batch: Sequence[Pack], staying: Mapping[str, PackRef], moving: Moving
+    ) -> list[Pack]:
         # Read before anything is seen or sent, so that this counts as long as the head remembers the run.
         fence = self._repository.refs.fences.read()
         moving.settle(fence)
         free = self._free(found, batch, moving, fence)
-        frames = moving.copy(free, fence)
-        needing = found.needing(frames.keys())
-        stay = self._swing(found, needing, frames, moving, fence)
+        written = len(moving.written)
+        frames = moving.copy(free, staying, fence)
+        # Before refs name them: whoever goes on with what is interrupted from here on finds what was moved already.
+        remember_packs(self._repository, moving.written[written:], moving.seen)
+        stay = self._swing(found, found.needing(frames.keys()), frames, moving, fence)
         self._done.left.update(moving.left)
-        if needing:
-            remember_packs(self._repository, moving.written, moving.seen)
-        return [pack for pack in free if pack.ref.name in frames.keys() - stay]
+        done = [pack for pack in free if pack.ref.name in frames.keys() - stay]
+        self._repository.index.forget({pack.ref.name for pack in done})
+        return done
 
     def _free(self, found: Occupancy, batch: Sequence[Pack], moving: Moving, fence: Fence) -> list[Pack]:
         """The packs of a batch that nothing holds where they are.

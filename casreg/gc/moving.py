@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from casreg.packs import SealedPack
     from casreg.refs import Fence
     from casreg.repository import Repository
-    from casreg.transfer.places import Wanted
+    from casreg.transfer.places import Read, Wanted
 
 _REQUESTS: Final = 4
 """So many reads of packs are under way at once, each of at most 8 MiB."""
@@ -41,7 +41,7 @@ class Moving:
     """What is moved in one batch, however often it has to be begun anew. Not thread-safe.
 
     Attributes:
-        places: Where chunks are now that were copied.
+        places: Where chunks are that were copied, or found elsewhere.
         written: The packs that were written, and may be named.
         left: Keys of packs that could not be copied, and why.
     """
@@ -55,6 +55,8 @@ class Moving:
             tell: Is told how many bytes of the batch are dealt with, and how many were written for it.
         """
         self._backend = repository.backend
+        self._index = repository.index
+        self._tables = repository.tables
         self._threads = threads
         self._tell = tell
         self._sightings = Sightings(repository.backend, {})
@@ -68,12 +70,13 @@ class Moving:
         return self._sightings.seen
 
     def settle(self, fence: Fence) -> None:
-        """Forget what was written and may not be named any more: a collector was quicker. It has to be copied again.
+        """Forget what was written, or found, and may not be named any more: a collector was quicker.
 
         Raises:
             StorageError: A pack cannot be looked at.
         """
-        gone = self.unusable((sealed.ref for sealed in self.written), fence)
+        packs = dict.fromkeys(place.pack for place in self.places.values())
+        gone = self.unusable([*packs, *(sealed.ref for sealed in self.written)], fence)
         self.written = [sealed for sealed in self.written if sealed.ref.name not in gone]
         self.places = {digest: place for digest, place in self.places.items() if place.pack.name not in gone}
 
@@ -89,20 +92,23 @@ class Moving:
 
         return {name for name, is_usable in ahead(look, packs, self._threads) if not is_usable}
 
-    def copy(self, packs: Sequence[Pack], fence: Fence) -> dict[str, Frames]:
+    def copy(self, packs: Sequence[Pack], staying: Mapping[str, PackRef], fence: Fence) -> dict[str, Frames]:
         """Copy what is needed of these packs, in their order. Returns the frames of those that were copied whole.
 
-        A chunk that is in several of them is copied once. What is damaged is left where it is, with all of its pack.
+        A chunk that is in several of them is copied once, and not at all if it is in a pack that stays, and whole there: as
+        after a compaction that was interrupted. What is damaged is left where it is, with all of its pack.
 
         Args:
             packs: Which.
+            staying: The packs that versions need and that are not moved, by name.
             fence: The head as it was read before.
 
         Raises:
             StorageError: A pack cannot be read, or written.
         """
         frames, needed = self._needed(packs)
-        digests = {digest for wanted in needed.values() for digest, _ in wanted}
+        digests = {digest: place for wanted in needed.values() for digest, place in wanted}
+        self._find(digests, staying, fence)
         total = sum(place.located.length for wanted in needed.values() for _, place in wanted)
         packing = Packing(self._backend, Sound(self.places), total)
         try:
@@ -112,8 +118,8 @@ class Moving:
             packing.finish()
         finally:
             packing.close()
+        self.written += packing.written
         for sealed in packing.written:
-            self.written.append(sealed)
             self._sightings.seen[sealed.key] = fence.head.id
             self.places.update((digest, Place(sealed.ref, at)) for digest, at in sealed.table.items())
         self._tell(total, packing.stored)
@@ -122,6 +128,21 @@ class Moving:
             for name, one in frames.items()
             if all(digest in self.places for digest, _ in needed[name])
         }
+
+    def _find(self, digests: Mapping[Digest, Place], staying: Mapping[str, PackRef], fence: Fence) -> None:
+        """Note those of these chunks that are in a pack that stays. They are read: what is damaged there is not built on."""
+        found: dict[Digest, Place] = {}
+        for digest, pack in self._index.find(digest for digest in digests if digest not in self.places):
+            if digest in found or staying.get(pack.name) != pack or key_of(pack) in fence.bad:
+                continue
+            table = self._tables.get(pack, fence.head.id)
+            located = table.records.get(digest) if table else None
+            if table and located and located.size == digests[digest].located.size:
+                found[digest] = Place(pack, located)
+                self._sightings.seen[key_of(pack)] = table.seen
+        wanted = sorted(found.items(), key=lambda item: (item[1].pack.name, item[1].located.offset))
+        for _, read in read_in_order(self._backend, wanted, _digest, min(self._threads, _REQUESTS)):
+            self.places.update((digest, found[digest]) for digest in read)
 
     def _needed(self, packs: Sequence[Pack]) -> tuple[dict[str, Frames], dict[str, list[Wanted]]]:
         """The frames of each pack, and the chunks in it that are needed."""
@@ -208,6 +229,10 @@ class Moving:
     def _leave(self, pack: PackRef, why: str) -> None:
         log.warning("what is in %s is not moved: %s", key_of(pack), why)
         self.left[key_of(pack)] = why
+
+
+def _digest(read: Read) -> Digest:
+    return read.encoded.digest
 
 
 def _once(needed: Iterable[Sequence[Wanted]], new: set[Digest]) -> Iterator[Wanted]:

@@ -225,6 +225,20 @@ def test_a_second_compaction_finds_nothing(place: MemoryBackend) -> None:
     assert snapshot(place) == before
 
 
+def test_the_index_forgets_what_was_moved(place: MemoryBackend) -> None:
+    """It names the packs that there are, and finds each of their chunks: what is saved again is found, and stored nowhere."""
+    gc(place)
+    compacted(place)
+    index = Repository(place).index
+    named = {pack.name for key, _ in index.files() for pack in index.packs_in(key) or ()}
+    assert named == {key.rpartition("/")[2] for key in packs(place)}
+    digests = {digest for _, digest in chunks_of(place)}
+    assert {digest for digest, _ in index.find(digests)} == digests
+    before = packs(place)
+    Registry(place).save("again", changing(8)[7])
+    assert packs(place) == before
+
+
 def test_a_dry_run_says_it_and_writes_nothing(place: MemoryBackend) -> None:
     """What would be moved is what is moved then, to the byte."""
     before = snapshot(place)

@@ -277,7 +277,7 @@ def test_killed_at_every_write(kind: FaultKind) -> None:
             break
         assert loads(place) == HELD
         assert not rest(place)
-        assert len(packs(place)) <= 4
+        assert len(packs(place)) == 3
     assert at > 8
 
 
