@@ -8,7 +8,7 @@ import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from casreg.exceptions import (
     CasregError,
@@ -16,6 +16,7 @@ from casreg.exceptions import (
     InvalidArgumentError,
 )
 from casreg.fetch import StoredFolder
+from casreg.materializers.builtin import PATH_FILE, PATH_FOLDER
 from casreg.materializers.calls import load_object
 from casreg.materializers.classes import dotted
 from casreg.materializers.table import materializer_from
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from casreg.refs import Entry
     from casreg.repository import Repository
     from casreg.versions import Selector, Version
-
-PATH_IDS: Final = frozenset({"path.file/1", "path.folder/1"})
-"""Materializers whose objects are files on disk: they have to be put somewhere."""
 
 
 class _StoppedError(CasregError):
@@ -103,7 +101,7 @@ def load(
             if options.materializer is not None
             else options.table.for_id(manifest.content.materializer)
         )
-        if chosen.id in PATH_IDS:
+        if chosen.id in (PATH_FILE, PATH_FOLDER):  # files on disk: they have to be put somewhere
             return version, _load_path(repository, name, manifest, chosen, options)
         if options.into is not None:
             _check_fillable(name, chosen, options.into)

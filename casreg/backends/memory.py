@@ -52,6 +52,9 @@ class MemoryBackend:
 
     Args:
         name: Without one, the place is new, and ends with the last handle on it.
+
+    Raises:
+        InvalidArgumentError: The name is empty.
     """
 
     def __init__(self, name: str | None = None) -> None:

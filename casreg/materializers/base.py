@@ -28,7 +28,7 @@ JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | Non
 class OutFolder(Protocol):
     """What `Materializer.save` writes into: an empty folder in memory.
 
-    Paths are relative, with `/` between parts (see `casreg.materializers.folders.check_path`).
+    Paths are relative, with `/` between parts (see `casreg.paths`).
 
     Attributes:
         params: Stored parameters, small JSON. `save` may set only the names that the materializer declares
