@@ -107,13 +107,14 @@ def save(repository: Repository, draft: Draft) -> Saved:
             return not ingested.written or has_files(repository, entry)
 
         saved = Commit(repository, terms, content, proof.proved, describe, is_whole).run()
-        remember_packs(repository, upload.unpinned(ingested.written), proof.seen)
-        upload.end()
+        remember_packs(repository, ingested.written, proof.seen)
         if memory:
             remembered.remember(memory, draft.began, ingested.remembered)
         return saved
 
-    return until_proved(repository, terms.name, store_and_commit, upload.held)
+    saved = until_proved(repository, terms.name, store_and_commit, upload.held)
+    upload.end()
+    return saved
 
 
 def _check(draft: Draft) -> None:

@@ -129,10 +129,6 @@ class Upload:
         """What pins, when it is time, the packs of a round that looks for duplicates with `search`."""
         return partial(self._keep, search)
 
-    def unpinned(self, written: Sequence[SealedPack]) -> list[SealedPack]:
-        """Those of these packs that no search finds yet."""
-        return [sealed for sealed in written if sealed.ref.name not in self._pinned]
-
     def end(self) -> None:
         """Take the pin away: the version is committed, or was there already, and the packs are needed or garbage."""
         if self._number is None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from casreg.backends.base import Backend
     from casreg.digest import Digest
     from casreg.ingest import Known, Place
+    from casreg.ingest.packing import Keep
     from casreg.model import Chunk, Manifest
     from casreg.packs import SealedPack
     from casreg.refs import Entry
@@ -65,6 +66,7 @@ def carry(
     entry: Entry,
     manifest: Manifest,
     meter: Meter,
+    keep: Keep | None = None,
 ) -> Carried:
     """Write those chunks of a version that the target has not. Each is verified, and stored in the form that it had.
 
@@ -79,6 +81,7 @@ def carry(
         entry: What the source's ref says of it.
         manifest: Its manifest there.
         meter: Counts.
+        keep: Is told of the packs that were written.
 
     Raises:
         CorruptError: The source is damaged. Names the file.
@@ -92,7 +95,7 @@ def carry(
     reader = FrameReader(source, manifest.placement)
     sections = sections_of(manifest, reader)
     sizes = _sizes(manifest, sections)
-    packing = Packing(target, _Believed(known, sizes), manifest.content.size)
+    packing = Packing(target, _Believed(known, sizes), manifest.content.size, keep)
     try:
         # All at once: each search lists the index.
         new = packing.claim(sizes)

@@ -14,6 +14,7 @@ from casreg.repository.committing import Commit, Saved, in_the_way
 from casreg.repository.finding import check_there, select, settled
 from casreg.repository.proving import Proof, Sightings, StaleError, Written, until_proved
 from casreg.repository.searching import Search, remember_packs
+from casreg.repository.uploads import Upload
 from casreg.transfer.carrying import carry, is_bare
 from casreg.transfer.meter import Meter
 
@@ -106,6 +107,7 @@ def copy_bytes(
 ) -> Saved:
     """Copy a version as between two repositories, with a manifest of its own. See `copy`, also for the errors."""
     meter = meter or Meter(None)
+    upload = Upload(target, terms.name)
 
     def carry_and_commit(avoid: Collection[str]) -> Saved:
         search = Search(target, terms.name, avoid)
@@ -115,12 +117,13 @@ def copy_bytes(
             meter.begin(terms.name, entry.size)
             if not is_bare(manifest) and not _needs_bytes(target, terms, version, entry):
                 return version, entry
-            return carry(source.backend, target.backend, search, version, entry, manifest, meter)
+            keep = upload.keeper(search)
+            return carry(source.backend, target.backend, search, version, entry, manifest, meter, keep)
 
         brought = settled(source, name, selector, bring)
         if isinstance(brought, tuple):
             return _committed(target, terms, *brought, _not_stored, 0, keep_protection=keep_protection)
-        seen = search.sightings(brought.placement, brought.written)
+        seen = {**search.sightings(brought.placement, brought.written), **upload.seen}
         proof = Proof(target, brought.lines, brought.placement, brought.inline, seen)
         entry = replace(brought.entry, packs=len(brought.placement.packs))
         saved = _committed(
@@ -135,7 +138,8 @@ def copy_bytes(
         remember_packs(target, [] if saved.existed else brought.written, proof.seen)
         return saved
 
-    saved = until_proved(target, terms.name, carry_and_commit)
+    saved = until_proved(target, terms.name, carry_and_commit, upload.held)
+    upload.end()
     meter.end(0 if saved.existed else saved.entry.stored)
     return saved
 

@@ -17,6 +17,7 @@ from casreg.repository.committing import in_the_way, now
 from casreg.repository.finding import settled_from
 from casreg.repository.proving import Proof, until_proved
 from casreg.repository.searching import Search, remember_packs
+from casreg.repository.uploads import Upload
 from casreg.transfer.carrying import carry
 from casreg.versions import Exact
 
@@ -105,11 +106,12 @@ def copy_together(
         StorageError: One of the two refused or failed. Nothing was committed.
     """
     first: list[Begun] = [begun]
+    upload = Upload(target, name)
 
     def carry_and_commit(avoid: Collection[str]) -> Together:
         start = first.pop() if first else target.refs.begin({name: target.refs.read(name)})[name]
         search = Search(target, name, avoid, start)
-        load = _carried(source, target, name, wishes, search)
+        load = _carried(source, target, name, wishes, search, upload)
         made: dict[Version, Entry] = {}
 
         def change(attempt: Attempt) -> History | None:
@@ -134,7 +136,8 @@ def copy_together(
         _remember(target, load, made)
         return Together(held, made, load.failed)
 
-    done = until_proved(target, name, carry_and_commit)
+    done = until_proved(target, name, carry_and_commit, upload.held)
+    upload.end()
     for version, wish in wishes.items():
         if version not in done.failed:
             wish.meter.end(done.made[version].stored if version in done.made else 0)
@@ -142,15 +145,21 @@ def copy_together(
 
 
 def _carried(
-    source: Repository, target: Repository, name: str, wishes: Mapping[Version, Wish], search: Search
+    source: Repository,
+    target: Repository,
+    name: str,
+    wishes: Mapping[Version, Wish],
+    search: Search,
+    upload: Upload,
 ) -> _Load:
     """Bring the bytes."""
     load = _Load()
+    keep = upload.keeper(search)
     for version, wish in wishes.items():
 
         def bring(version: Version, entry: Entry, manifest: Manifest, meter: Meter = wish.meter) -> Carried:
             meter.begin(name, entry.size)
-            return carry(source.backend, target.backend, search, version, entry, manifest, meter)
+            return carry(source.backend, target.backend, search, version, entry, manifest, meter, keep)
 
         try:
             carried = settled_from(source, name, Exact(version), (version, wish.entry), bring)
@@ -162,7 +171,7 @@ def _carried(
             for sealed in carried.written:
                 sealed.data.release()  # it is written, and its buffer is large
             search.add(carried.written)
-            seen = search.sightings(carried.placement, carried.written)
+            seen = {**search.sightings(carried.placement, carried.written), **upload.seen}
             proof = Proof(target, carried.lines, carried.placement, carried.inline, seen)
             load.carried.append((carried, proof))
     return load

@@ -10,6 +10,7 @@ import pytest
 
 from casreg.backends.memory import MemoryBackend
 from casreg.gc import collect, execute, plan
+from casreg.head import KEPT_VERDICTS
 from casreg.keys import ref_key
 from casreg.refs.uploads import ROOM, is_given_up, upload_name
 from casreg.registry import Registry
@@ -98,9 +99,13 @@ def test_a_pin_that_is_refreshed_after_the_plan_stays() -> None:
     assert registry.load("large") == DATA
 
 
+@pytest.mark.parametrize("runs", [1, KEPT_VERDICTS + 2])
 @pytest.mark.parametrize("again", [False, True], ids=["once", "each time"])
-def test_a_save_whose_pin_is_gone_commits_nothing_that_was_deleted(*, again: bool) -> None:
-    """A collector whose clock is wrong gives it up while it is at work, and takes all packs: they are written again."""
+def test_a_save_whose_pin_is_gone_commits_nothing_that_was_deleted(*, again: bool, runs: int) -> None:
+    """A collector whose clock is wrong gives it up while it is at work, and takes all packs: they are written again.
+
+    So it is when the head has forgotten meanwhile what was deleted.
+    """
     place = MemoryBackend()
     slow = Slow(place)
     registry = slow_registry(slow)
@@ -110,6 +115,11 @@ def test_a_save_whose_pin_is_gone_commits_nothing_that_was_deleted(*, again: boo
     def run(number: int) -> None:
         if number == 15 or (again and number == 30):
             taken.append(gc(place, wrong).files["packs"])
+            for seed in range(runs - 1):
+                other = Registry(place)
+                other.save("other", noise(20_000, seed))
+                other.delete("other")
+                assert gc(place).runs
 
     slow.before = run
     registry.save("large", DATA)
