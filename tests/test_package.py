@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -57,3 +59,28 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
 def test_version_is_that_of_the_installed_package() -> None:
     """`casreg.__version__` is what pip shows."""
     assert casreg.__version__ == importlib.metadata.version("casreg")
+
+
+# Packages with one module for each of many things of one kind: whose names say all that there is to say.
+ALIKE = {
+    "cli",
+    "materializers",
+    "materializers/tree",
+    "materializers/tree/objects",
+    "testing",
+    "backends",
+    ".",
+}
+
+
+def test_each_package_says_what_its_modules_are_for() -> None:
+    """Whoever opens a package finds all of its modules named in its docstring: it is the map."""
+    root = Path(casreg.__file__).parent
+    lost = []
+    for init in root.rglob("__init__.py"):
+        folder = init.parent
+        if folder.relative_to(root).as_posix() in ALIKE:
+            continue
+        text = ast.get_docstring(ast.parse(init.read_text("utf-8"))) or ""
+        lost += [path for path in folder.glob("*.py") if path != init and f"`{path.stem}`" not in text]
+    assert not lost

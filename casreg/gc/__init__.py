@@ -5,6 +5,10 @@ steps of one run, `fence` the marking of refs, `reach` what refs reach, `head` t
 `pruning` the deletion of old versions, which makes garbage. `compaction` moves what is needed out of packs that are mostly
 garbage: `occupancy` says how much that is, `choice` which packs it is worth it for, `moving` copies frames, and
 `relocation` says where chunks are then.
+
+`collecting` is all of it, from plan to figures. `bad` is a run that deletes nothing and marks what is damaged, `uploads` gives
+up those that nobody goes on with. `terms` and `durations` are what callers say, `names` keeps many names in little memory,
+`work` says how much goes on at once and tells how far it is.
 """
 
 from __future__ import annotations

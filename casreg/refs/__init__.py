@@ -3,8 +3,8 @@
 `entries` has what a ref says of one version, `document` the whole ref and its stored form, which both read by `fields`,
 `segments` the immutable files that old versions spill to, `history` questions and pure changes, `spill` the moving of
 old records out of the ref, `commit` the writer's side of the protocol, `fencing` what it must know of the collector,
-`landing` what to do when the answer to a conditional write is lost, `restoring` what may replace a damaged ref, and
-`pace` how long and how often.
+`landing` what to do when the answer to a conditional write is lost, `restoring` what may replace a damaged ref,
+`uploads` the hidden refs of saves that are not finished, and `pace` how long and how often.
 """
 
 from __future__ import annotations

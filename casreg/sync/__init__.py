@@ -2,7 +2,7 @@
 
 `comparing` says what there is to do for one name, `labels` merges tags, notes and protection, `memory` knows what was
 equal after the last time, `planning` looks at all names, `execution` does what was planned and `following` what comes
-after the versions, `totals` counts and keeps memory bounded, `report` is what comes out.
+after the versions, `totals` counts and keeps memory bounded, `terms` is what it may do, `report` is what comes out.
 """
 
 from __future__ import annotations
