@@ -18,7 +18,7 @@ import sys
 import zipfile
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ KEY = re.compile(
     r"(?:manifests|segments)/([0-9a-f]{2})/(\1[0-9a-f]{62})|packs/([0-9a-f]{2})/([0-9a-f]{16})-(\3[0-9a-f]{62})"
 )
 BUNDLED_KEY = re.compile(rf"casreg\.json|refs/[^/]+|{KEY.pattern}")
+PACK = re.compile(r"[0-9a-f]{16}-[0-9a-f]{64}")
 HEX32 = re.compile(r"[0-9a-f]{32}")
 HEX64 = re.compile(r"[0-9a-f]{64}")
 FRAME = struct.Struct("<BBHII32s")
@@ -105,10 +106,31 @@ def unseal(data: bytes, what: str) -> dict[str, Any]:
     need(digest(plain).encode() == data[-67:-3], f"{what}: its sum is not that of its bytes")
     body = strict(plain, what)
     need(isinstance(body, dict) and body and "sum" not in body, f"{what}: no object with one sum")
-    if body.get("format") != 1:
-        raise TooNew(f"{what}: format {body.get('format')}")
-    need(isinstance(body["requires"], list), f"{what}: requires is no list")
-    return dict(body)  # what it requires concerns writers
+    if field(body, "format", int, what) != 1:
+        raise TooNew(f"{what}: format {body['format']}")
+    required(body, what)  # what it requires concerns writers
+    return dict(body)
+
+
+def field(fields: Any, name: str, kind: type, what: str, default: Any = None) -> Any:
+    """5: a field of an object, of the type that it must have; if it is absent, the default, unless that is None."""
+    need(isinstance(fields, dict), f"{what}: {fields!r:.60} is no object")
+    value = fields.get(name, default)
+    need(type(value) is kind, f"{what}: {name} is no {kind.__name__}: {value!r:.60}")
+    return value
+
+
+def required(fields: Any, what: str) -> list[str]:
+    """5: the words of `requires`."""
+    words: list[str] = field(fields, "requires", list, what)
+    need(all(type(word) is str for word in words), f"{what}: {words} are no words")
+    return words
+
+
+def row(value: Any, size: int, what: str) -> list[Any]:
+    """An array of so many values."""
+    need(isinstance(value, list) and len(value) == size, f"{what}: {value!r:.60} has not {size} parts")
+    return list(value)
 
 
 def natural(value: Any, what: str, low: int = 0) -> int:
@@ -208,8 +230,9 @@ VERSION = re.compile(
 TAG = re.compile(r"(?!(?i:latest)\Z)(?![vV]?[0-9])[A-Za-z](?:[A-Za-z0-9.-]{0,62}[A-Za-z0-9])?")
 
 
-def rank(version: str) -> tuple[Any, ...]:
+def rank(version: Any) -> tuple[Any, ...]:
     """The precedence of SemVer."""
+    need(isinstance(version, str), f"{version!r} is no version")
     match = VERSION.fullmatch(version)
     need(match and len(version) <= 128, f"{version!r} is no version")
     assert match is not None
@@ -221,19 +244,38 @@ def rank(version: str) -> tuple[Any, ...]:
 
 
 def check_entry(entry: Any, what: str) -> None:
-    """12: the fields of an entry, or of a tombstone."""
-    need(isinstance(entry, dict), f"{what}: no object")
-    for field in ("manifest", "data", "content"):
-        hexed(entry.get(field), what)
-    for field in ("size", "stored", "packs"):
-        natural(entry.get(field), what)
+    """12: the fields of an entry."""
+    field(entry, "notes", dict, what)
+    for name in ("manifest", "data", "content"):
+        hexed(entry.get(name), what)
+    for name in ("size", "stored", "packs"):
+        natural(entry.get(name), what)
     hexed(entry.get("write"), what, HEX32)
-    need(isinstance(entry.get("notes"), dict), f"{what}: notes are no object")
+    need(entry.get("class") is None or isinstance(entry["class"], str), f"{what}: its class")
     need(entry.get("protected", True) is True, f"{what}: protected is not true")
-    for field in ("created", "deleted"):
-        time = entry.get(field, "2000-01-01T00:00:00Z" if field == "deleted" else None)
-        pattern = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z"
-        need(isinstance(time, str) and re.fullmatch(pattern, time), f"{what}: no time")
+    time(entry.get("created"), what)
+
+
+def check_tombstone(tombstone: Any, what: str) -> None:
+    """12: the fields of a tombstone."""
+    check_entry(tombstone, what)
+    time(tombstone.get("deleted"), what)
+
+
+TIME = re.compile(
+    r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\.[0-9]{1,9})?Z"
+)
+
+
+def time(value: Any, what: str) -> None:
+    """12: a time."""
+    need(isinstance(value, str) and TIME.fullmatch(value), f"{what}: {value!r:.60} is no time")
+
+
+def run_id(value: Any, what: str) -> tuple[str, int]:
+    """15: the id of a collector's run."""
+    nonce, number = row(value, 2, what)
+    return hexed(nonce, what, HEX32), natural(number, what)
 
 
 @dataclass(frozen=True)
@@ -252,24 +294,41 @@ class Ref:
         self.storage, self.name = storage, name
         key = f"refs/{encode(name)}"
         self.body = body = unseal(storage.get(key), key)
-        need(body["name"] == name, f"{key}: it is the ref of {body['name']}")
-        for ident in (body["write"], *body["recent"]):
+        need(body.get("name") == name, f"{key}: it is the ref of {body.get('name')}")
+        for ident in (body.get("write"), *field(body, "recent", list, key)):
             hexed(ident, key, HEX32)
-        need(body["recent"][-1] == body["write"], f"{key}: its last write is not its last")
-        need(body["stamp"] is None or hexed(body["stamp"][0], key, HEX32), key)
-        for tag, (version, manifest) in body["tags"].items():
+        natural(body.get("rev"), key)
+        need("stamp" in body, f"{key}: no stamp")
+        if body["stamp"] is not None:
+            run_id(body["stamp"], key)
+        for tag, target in field(body, "tags", dict, key).items():
+            version, manifest = row(target, 2, key)
             need(TAG.fullmatch(tag) and rank(version) and hexed(manifest, key), f"{key}: tag {tag}")
+        for found in field(body, "older", list, key):
+            what = f"{key}: a row of older"
+            hexed(field(found, "segment", str, what), what)
+            natural(found.get("size"), what)
+            natural(found.get("count"), what, 1)
+            low, high = rank(found.get("min")), rank(found.get("max"))
+            top = low if found.get("live") is None else rank(found["live"])
+            need(low <= top <= high, f"{what}: {found} contradicts itself")
 
     def own(self) -> dict[str, Record]:
         """What the ref itself says."""
-        body, partial = self.body, self.body.get("partial", [])
-        need(not set(body["retired"]) & (body["versions"].keys() | body["deleted"].keys()), "retired and not")
-        mentioned = [*body["versions"], *body["deleted"], *body["retired"]]
-        need(set(partial) <= set(mentioned), "partial and not mentioned")
-        need(all(body["deleted"].values()), "deleted without a tombstone")
+        body, what = self.body, f"refs/{encode(self.name)}"
+        live, dead = field(body, "versions", dict, what), field(body, "deleted", dict, what)
+        retired, partial = field(body, "retired", list, what), field(body, "partial", list, what, [])
+        for version in (*live, *dead, *retired, *partial):
+            need(rank(version), what)
+        need(not set(retired) & (live.keys() | dead.keys()), f"{what}: retired and not")
+        mentioned = [*live, *dead, *retired]
+        need(set(partial) <= set(mentioned), f"{what}: partial and not mentioned")
+        need(all(dead.values()), f"{what}: deleted without a tombstone")
         return {
             version: Record(
-                body["versions"].get(version), body["deleted"].get(version, []), version in partial
+                field(live, version, dict, what) if version in live else None,
+                field(dead, version, list, what, []),
+                version in partial,
             )
             for version in mentioned
         }
@@ -277,20 +336,22 @@ class Ref:
     def spilled(self, row: dict[str, Any]) -> dict[str, Record]:
         """13: what a segment says."""
         what = f"segment {row['segment']}"
-        records = [
-            strict(line, what) for line in self.storage.segment(hexed(row["segment"], what), b"history")
-        ]
-        versions = [record["version"] for record in records]
-        need(all(rank(a) < rank(b) for a, b in pairwise(versions)), f"{what}: not ascending")
-        living = [record["version"] for record in records if "live" in record]
-        said = (len(versions), versions[0], versions[-1], living[-1] if living else None)
-        need(said == (row["count"], row["min"], row["max"], row["live"]), f"{what}: not as the ref says")
-        return {
-            record["version"]: Record(
-                record.get("live"), record.get("dead", []), record.get("partial", False)
+        records = [strict(line, what) for line in self.storage.segment(row["segment"], b"history")]
+        found = {
+            field(record, "version", str, what): Record(
+                record.get("live"),
+                field(record, "dead", list, what, []),
+                field(record, "partial", bool, what, False),
             )
             for record in records
         }
+        need(len(found) == len(records), f"{what}: a version stands twice")
+        ranks = [rank(version) for version in found]
+        need(all(a < b for a, b in pairwise(ranks)), f"{what}: not ascending")
+        living = [version for version, record in found.items() if record.live is not None]
+        said = (len(found), *[*found][:1], *[*found][-1:], living[-1] if living else None)
+        need(said == (row["count"], row["min"], row["max"], row.get("live")), f"{what}: not as the ref says")
+        return found
 
     @cached_property
     def records(self) -> dict[str, tuple[dict[str, Any] | None, list[dict[str, Any]]]]:
@@ -304,8 +365,11 @@ class Ref:
                 dead = mention.dead + dead
                 if not mention.partial:
                     break
-            for entry in [*dead, *([mentions[0].live] if mentions[0].live else [])]:
-                check_entry(entry, f"{self.name}@{version}")
+            for mention in mentions:
+                if mention.live is not None:
+                    check_entry(mention.live, f"{self.name}@{version}")
+                for tombstone in mention.dead:
+                    check_tombstone(tombstone, f"{self.name}@{version}")
             found[version] = (mentions[0].live, dead)
         return found
 
@@ -336,10 +400,10 @@ class Stream:
 
 def stream(fields: Any, what: str) -> Stream:
     """10: a stream, its sizes checked."""
-    need(isinstance(fields, dict), f"{what}: no object")
-    chunks = [(hexed(name, what), natural(size, what, 1)) for name, size in fields["chunks"]]
-    counts = [natural(count, what, 1) for count in fields.get("counts", [])]
-    size = natural(fields["size"], what)
+    rows = [row(chunk, 2, what) for chunk in field(fields, "chunks", list, what)]
+    chunks = [(hexed(name, what), natural(size, what, 1)) for name, size in rows]
+    counts = [natural(count, what, 1) for count in field(fields, "counts", list, what, [])]
+    size = natural(fields.get("size"), what)
     need(all(n <= 262144 for _, n in chunks), f"{what}: a chunk is too large")
     need(sum(n for _, n in chunks) == (36 * counts[-1] if counts else size), f"{what}: sizes do not sum up")
     for below, count in zip((size, *(36 * count for count in counts)), counts, strict=False):
@@ -360,9 +424,9 @@ class Entry:
 
 def entry(fields: Any, what: str) -> Entry:
     """9: an entry, its path checked."""
-    need(isinstance(fields, dict) and isinstance(fields.get("path"), str), f"{what}: an entry has no path")
-    path, folder, executable = fields["path"], fields.get("folder", False), fields.get("executable", False)
-    need(type(folder) is bool and type(executable) is bool, f"{what}: {path}: a flag is none")
+    path = field(fields, "path", str, what)
+    folder = field(fields, "folder", bool, what, False)
+    executable = not folder and field(fields, "executable", bool, what, False)
     need(good_path(path), f"{what}: {path!r} is no path")
     return Entry(path, folder, executable, Stream(0, [], []) if folder else stream(fields, f"{what}: {path}"))
 
@@ -400,15 +464,21 @@ class Version:
         need(match, f"{what}: its first line")
         if match and match[1] != b"1":
             raise TooNew(f"{what}: format {match[1].decode()}")
-        _, self.data_line, self.metadata_line, line, self.payload = file.split(b"\n", 4)
+        parts = file.split(b"\n", 4)
+        need(len(parts) == 5, f"{what}: its lines")
+        _, self.data_line, self.metadata_line, line, self.payload = parts
         need(digest(self.data_line) == ref_entry["data"], f"{what}: other data than the ref says")
         both = self.data_line + b"\n" + self.metadata_line
         need(digest(both) == ref_entry["content"], f"{what}: other content than the ref says")
         self.placement = self._placement(line)
         self.data = strict(self.data_line, what)
         self.metadata = strict(self.metadata_line, what)
-        need(self.data["size"] == ref_entry["size"], f"{what}: another size than the ref says")
-        need(self.placement["inline"] == len(self.payload), f"{what}: its payload")
+        need(isinstance(self.metadata, dict), f"{what}: its metadata is no object")
+        field(self.data, "materializer", str, what)
+        field(self.data, "params", dict, what)
+        natural(self.data.get("size"), what)
+        natural(self.data.get("count"), what)
+        need(natural(self.placement.get("inline"), what) == len(self.payload), f"{what}: its payload")
         if self.payload:
             fits = len(self.payload) == self.data["size"] and "tree" not in self.data
             need(fits and not self.placement["runs"], f"{what}: its payload")
@@ -416,18 +486,36 @@ class Version:
     def _placement(self, line: bytes) -> dict[str, Any]:
         """11: the placement, wherever it stands."""
         placement = strict(line, self.what)
-        for _ in range(2):
-            if placement["requires"]:
-                raise TooNew(f"{self.what} requires {placement['requires']}")
-            if "segment" not in placement:
-                break
-            (line,) = self.storage.segment(hexed(placement["segment"], self.what), b"placement")
-            placement = strict(line, self.what)
-        for section, runs in placement["runs"].items():
+        self._check_requires(placement)
+        if "segment" in placement:
+            lines = self.storage.segment(hexed(placement["segment"], self.what), b"placement")
+            need(len(lines) == 1, f"{self.what}: its placement segment")
+            placement = strict(lines[0], self.what)
+            self._check_requires(placement)
+        packs = [row(pack, 4, self.what) for pack in field(placement, "packs", list, self.what)]
+        for name, size, table, table_digest in packs:
+            need(isinstance(name, str) and PACK.fullmatch(name), f"{self.what}: {name} is no pack")
+            count = natural(table, self.what, 48) // 48
+            need(
+                table == 48 * count and natural(size, self.what) >= 80 + table + 44 * count,
+                f"{self.what}: {name}",
+            )
+            hexed(table_digest, self.what)
+        for section in field(placement, "runs", dict, self.what):
             need(re.fullmatch(r"data|tree|(list|tree)\.[1-9]", section), f"{self.what}: section {section}")
-            ends = list(accumulate((natural(run[4], self.what, 1) for run in runs), initial=0))
-            need([run[3] for run in runs] == ends[:-1], f"{self.what}: the runs of {section} have gaps")
+            end = 0
+            for run in field(placement["runs"], section, list, self.what):
+                pack, offset, length, first, count = (natural(n, self.what) for n in row(run, 5, self.what))
+                fits = pack < len(packs) and offset + length <= packs[pack][1]
+                need(fits and count >= 1 and length >= 44 * count, f"{self.what}: run {run} of {section}")
+                need(first == end, f"{self.what}: the runs of {section} have gaps")
+                end += count
         return dict(placement)
+
+    def _check_requires(self, placement: Any) -> None:
+        """5: who does not know a word must not go on."""
+        if required(placement, self.what):
+            raise TooNew(f"{self.what} requires {placement['requires']}")
 
     @cached_property
     def entries(self) -> list[Entry]:
@@ -440,7 +528,7 @@ class Version:
             need(not rest and all(len(line) <= 16384 for line in lines), f"{self.what}: lines of its tree")
             entries = [entry(strict(line, self.what), self.what) for line in lines]
         else:
-            entries = [entry(fields, self.what) for fields in self.data["entries"]]
+            entries = [entry(fields, self.what) for fields in field(self.data, "entries", list, self.what)]
         check_entries(entries, self.what)
         need(len(entries) == self.data["count"], f"{self.what}: not {self.data['count']} entries")
         need(sum(e.stream.size for e in entries) == self.data["size"], f"{self.what}: sizes of its entries")
@@ -467,8 +555,7 @@ class Version:
     def _section(self, section: str, first: int, chunks: Iterable[tuple[str, int]]) -> Iterator[bytes]:
         """11: chunks of a section, from number `first` on."""
         if self.payload:
-            at = sum(size for e in self.entries for _, size in e.stream.chunks[:1])  # 9: one chunk a file
-            need(at == len(self.payload), f"{self.what}: its payload")
+            need(not any(e.stream.counts for e in self.entries), f"{self.what}: lists beside its payload")
             held = [size for e in self.entries for _, size in e.stream.chunks]
             at = sum(held[:first])
             for name, size in chunks:
@@ -495,12 +582,7 @@ class Version:
         for pack, offset, length, start, count in self.placement["runs"].get(section, []):
             if start + count <= first:
                 continue
-            name, size, _, _ = self.placement["packs"][natural(pack, self.what)]
-            need(re.fullmatch(r"[0-9a-f]{16}-[0-9a-f]{64}", name), f"{self.what}: {name} is no pack")
-            need(
-                natural(offset, self.what) + natural(length, self.what) <= size,
-                f"{self.what}: a run is too long",
-            )
+            name = self.placement["packs"][pack][0]
             data = self.storage.get(f"packs/{name[17:19]}/{name}", offset, offset + length)
             at = 0
             for number in range(start, start + count):
@@ -566,8 +648,9 @@ def verify_pack(storage: Storage, name: str) -> int:
     return int(count)
 
 
-def names_list(storage: Storage, key: str) -> list[str]:
+def names_list(storage: Storage, key: Any) -> list[str]:
     """15: a list of names."""
+    need(isinstance(key, str), f"gc/head: {key!r} is no key")
     match = re.fullmatch(r"segments/([0-9a-f]{2})/(\1[0-9a-f]{62})", key)
     need(match, f"{key} is no segment")
     names = [line.decode() for line in storage.segment(key[-64:], b"names")]
@@ -578,14 +661,32 @@ def names_list(storage: Storage, key: str) -> list[str]:
 
 def head(storage: Storage) -> dict[str, Any]:
     """15: the collector's head."""
-    if not (storage.root / "gc/head").exists():
+    if "gc/head" not in storage.keys("gc/"):
         return {"state": "idle", "id": ["0" * 32, 0], "names": None, "bad": None, "kept": []}
     body = unseal(storage.get("gc/head"), "gc/head")
-    need(body["state"] in ("idle", "condemned", "verdict"), "gc/head: state")
-    need(body["state"] != "idle" or body["names"] is None, "gc/head: idle, and yet it has names")
-    for key in (body["names"], body["bad"], *(kept["names"] for kept in body["kept"])):
+    hexed(body.get("write"), "gc/head", HEX32)
+    need(body.get("state") in ("idle", "condemned", "verdict"), "gc/head: state")
+    need(body["state"] != "idle" or body.get("names") is None, "gc/head: idle, and yet it has names")
+    kept = field(body, "kept", list, "gc/head")
+    for one in kept:
+        hexed(field(one, "write", str, "gc/head"), "gc/head", HEX32)
+    runs = [run_id(one.get("id"), "gc/head")[1] for one in kept]
+    last = run_id(body.get("id"), "gc/head")[1] + (body["state"] == "idle")
+    need(all(a < b for a, b in pairwise([*runs, last])), "gc/head: the order of what it kept")
+    for key in (body.get("names"), body.get("bad"), *(one.get("names") for one in kept)):
         if key is not None:
             names_list(storage, key)
+    return body
+
+
+def marker(storage: Storage) -> dict[str, Any]:
+    """14: the marker."""
+    body = unseal(storage.get("casreg.json"), "casreg.json")
+    hexed(body.get("id"), "casreg.json", HEX32)
+    if body.get("probe") is not None:
+        probe = field(body, "probe", dict, "casreg.json")
+        for name in ("place", "result"):
+            field(probe, name, str, "casreg.json")
     return body
 
 
@@ -610,7 +711,7 @@ def verify(storage: Storage) -> dict[str, int]:
     """Check every byte. Gives how much there is of what."""
     if not storage.keys(""):
         return {}  # never written
-    unseal(storage.get("casreg.json"), "casreg.json")
+    marker(storage)
     head(storage)
     counted = dict.fromkeys(("names", "versions", "files", "bytes", "packs", "chunks"), 0)
     for key in storage.keys(""):
