@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from casreg import chunker, manifests
+from casreg import chunker
 
 
 @pytest.fixture
@@ -16,4 +16,4 @@ def tiny_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunker, "AVERAGE_CHUNK", 256)
     monkeypatch.setattr(chunker, "MAX_CHUNK", 1024)
     monkeypatch.setattr(chunker, "_local", threading.local())
-    monkeypatch.setattr(manifests, "MIN_CHUNK", 64)  # it checks that counts of chunks can be
+    monkeypatch.setattr("casreg.manifests.contents.MIN_CHUNK", 64)  # it checks that counts of chunks can be

@@ -154,7 +154,7 @@ def test_a_line_as_writers_write_it_is_read_once(monkeypatch: pytest.MonkeyPatch
     def strict(data: bytes) -> object:
         raise AssertionError(data)
 
-    monkeypatch.setattr("casreg.manifests.canonical.load", strict)
+    monkeypatch.setattr("casreg.manifests.contents.canonical.load", strict)
     assert tuple(decode_tree(lines, "t")) == ENTRIES
 
 
