@@ -72,5 +72,12 @@ def _show(session: Session, done: Adoption) -> None:
         remark(
             session, "a collection that was going on in the original was given up; collect anew when you like"
         )
+    if done.report.unreached:
+        unreached = counted(done.report.unreached, "version")
+        remark(
+            session,
+            f"{unreached} that no name has: saved later, deleted, or of a name that did not come along, which "
+            "`casreg heal ORIGINAL --dry-run` would name",
+        )
     if done.indexed:
         remark(session, f"{counted(done.indexed, 'pack')} noted in the index")

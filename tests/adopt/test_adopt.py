@@ -174,6 +174,31 @@ def test_a_live_copy_with_refs_first_is_whole() -> None:
     assert contents(place) == little()[1]
 
 
+@pytest.mark.parametrize("adopted", [True, False])
+def test_a_collection_ran_while_it_was_copied(adopted: bool) -> None:
+    """A copy of refs from before a deletion, of a head with a verdict, and of data that was not deleted yet.
+
+    What the verdict names is needed here: an adoption drops it. Without one, the next collection here carries it out.
+    """
+    origin = place_of(little()[0])
+    registry = Registry(origin)
+    registry.save("dear:array", noise(100_000, 5))
+    early = {key: data for key, data in files_of(origin).items() if key.startswith("refs/")}
+    registry.delete("dear:array")
+    collected_until(origin, "verdict")
+    place = copied({**files_of(origin), **early}, MemoryBackend())
+    if adopted:
+        done = Registry(place).adopt(data=True)
+        assert done.clean
+        assert done.head == "verdict"
+    Registry(place).gc(min_age=0, undelete_window=0)
+    assert Registry(place).verify().clean == adopted
+    if adopted:
+        assert Registry(place).load("dear:array") == noise(100_000, 5)
+        Registry(place).save("same:bytes", noise(100_000, 5))
+        assert Registry(place).load("same:bytes") == noise(100_000, 5)
+
+
 def test_a_live_copy_in_the_wrong_order_is_named_and_healed(places: Places) -> None:
     """Data first and refs after: what is missing is said, with the versions; and the original heals it."""
     origin = place_of(little()[0])

@@ -230,4 +230,4 @@ def test_an_original_at_work() -> None:
 @pytest.mark.soak
 def test_an_original_at_work_for_long(shared_places: Any) -> None:
     """The same on folders and buckets, for longer."""
-    at_work(30, shared_places.new())
+    at_work(6, shared_places.new())

@@ -71,6 +71,16 @@ def test_what_did_not_come_along_has_an_exit_code(copy: str, tmp_path: Path) -> 
     assert ok("verify", "--data", "-r", copy).out.startswith("clean: ")
 
 
+def test_a_name_that_did_not_come_along(copy: str, tmp_path: Path) -> None:
+    """What is left of it is counted; the original knows it."""
+    (Path(copy) / "refs" / "x").unlink()
+    done = ok("adopt", "--yes", "-r", copy)
+    assert "casreg: 1 version that no name has: " in done.err
+    assert (
+        ok("heal", str(tmp_path / "origin"), "--dry-run", "-r", copy).lines[0] == "could be brought back: x"
+    )
+
+
 def test_what_is_refused(copy: str, tmp_path: Path) -> None:
     """A place without a registry, and a question that nobody hears."""
     assert "there is no registry at" in error(
