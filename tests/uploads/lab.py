@@ -48,6 +48,7 @@ class Slow(RecordingBackend):
     """A place to which each pack takes a minute.
 
     Attributes:
+        seconds: How long it really takes.
         before: Called when the next pack is sent, with how many have landed.
         after: Called when one has landed, with how many have.
     """
@@ -55,6 +56,7 @@ class Slow(RecordingBackend):
     def __init__(self, inner: Backend) -> None:
         super().__init__(inner)
         self.clock = Clock()
+        self.seconds = MINUTE
         self.before: Callable[[int], object] = _nothing
         self.after: Callable[[int], object] = _nothing
         self.landed = 0
@@ -65,7 +67,7 @@ class Slow(RecordingBackend):
             return super().create(key, data, durable=durable)
         self.before(self.landed)
         token = super().create(key, data, durable=durable)
-        self.clock.now += MINUTE
+        self.clock.now += self.seconds
         self.landed += 1
         self.after(self.landed)
         return token

@@ -19,6 +19,7 @@ from casreg.testing.recording import RecordingBackend
 from engine.test_stale import check
 from registry.lab import noise, snapshot
 from uploads.lab import (
+    MINUTE,
     NOW,
     Slow,
     gc,
@@ -99,7 +100,7 @@ def test_a_pin_that_is_refreshed_after_the_plan_stays() -> None:
     assert registry.load("large") == DATA
 
 
-@pytest.mark.parametrize("runs", [1, KEPT_VERDICTS + 2])
+@pytest.mark.parametrize("runs", [0, KEPT_VERDICTS + 2])
 @pytest.mark.parametrize("again", [False, True], ids=["once", "each time"])
 def test_a_save_whose_pin_is_gone_commits_nothing_that_was_deleted(*, again: bool, runs: int) -> None:
     """A collector whose clock is wrong gives it up while it is at work, and takes all packs: they are written again.
@@ -115,11 +116,7 @@ def test_a_save_whose_pin_is_gone_commits_nothing_that_was_deleted(*, again: boo
     def run(number: int) -> None:
         if number == 15 or (again and number == 30):
             taken.append(gc(place, wrong).files["packs"])
-            for seed in range(runs - 1):
-                other = Registry(place)
-                other.save("other", noise(20_000, seed))
-                other.delete("other")
-                assert gc(place).runs
+            waste_runs(place, runs)
 
     slow.before = run
     registry.save("large", DATA)
@@ -131,8 +128,10 @@ def test_a_save_whose_pin_is_gone_commits_nothing_that_was_deleted(*, again: boo
     assert not pinned(place)
 
 
-def test_a_save_whose_pin_goes_at_the_very_end() -> None:
-    """Between its last pack and its commit, which finds that nothing is left."""
+@pytest.mark.parametrize("runs", [0, KEPT_VERDICTS + 2])
+@pytest.mark.parametrize("due", [True, False], ids=["pinning", "not pinning"])
+def test_a_save_whose_pin_goes_at_the_very_end(*, due: bool, runs: int) -> None:
+    """Between its last pack and its commit, which finds that nothing is left, whether it was told before or not."""
     place = MemoryBackend()
     slow = Slow(place)
     registry = slow_registry(slow)
@@ -142,12 +141,23 @@ def test_a_save_whose_pin_goes_at_the_very_end() -> None:
     def run(number: int) -> None:
         if number == total:
             assert gc(place, wrong).files["packs"] == total
+            waste_runs(place, runs)
+            slow.clock.now -= 0 if due else MINUTE
 
     slow.after = run
     registry.save("large", DATA)
     assert registry.load("large") == DATA
     check(place)
     assert slow.landed >= 2 * total
+
+
+def waste_runs(place: MemoryBackend, runs: int) -> None:
+    """So many runs of collectors that delete something else, until the head has forgotten what was before."""
+    for seed in range(runs):
+        registry = Registry(place)
+        registry.save("other", noise(20_000, seed))
+        registry.delete("other")
+        assert gc(place).runs
 
 
 def packs_of(data: bytes) -> set[str]:
