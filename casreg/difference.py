@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from casreg.display import printable, size_text
+from casreg.display import counted, printable, size_text
 from casreg.exceptions import InvalidArgumentError
 from casreg.fetch.excerpt import Excerpts
 from casreg.fetch.lists import chunks_of
@@ -235,15 +235,15 @@ class _Side:
 def _lines(found: Difference) -> Iterator[str]:
     yield f"{found.first} → {found.second}"
     if found.same:
-        yield f"  the same: {_count(len(found.unchanged), 'file')}, {size_text(found.sizes[0])}"
+        yield f"  the same: {counted(len(found.unchanged), 'file')}, {size_text(found.sizes[0])}"
         return
     share = f", {100 * found.shared_bytes / found.sizes[1]:.1f} %" if found.sizes[1] else ""
     yield (
         f"  {size_text(found.sizes[0])} → {size_text(found.sizes[1])}, of which {size_text(found.shared_bytes)} are in both "
-        f"({found.shared_chunks:,} of {_count(found.chunks[1], 'chunk')}{share})"
+        f"({found.shared_chunks:,} of {counted(found.chunks[1], 'chunk')}{share})"
     )
     yield (
-        f"  {_count(len(found.changed), 'file')} changed, {len(found.added):,} added, {len(found.removed):,} removed, "
+        f"  {counted(len(found.changed), 'file')} changed, {len(found.added):,} added, {len(found.removed):,} removed, "
         f"{len(found.unchanged):,} unchanged"
     )
     rows = [
@@ -269,7 +269,3 @@ def _lines(found: Difference) -> Iterator[str]:
 
 def _some(rows: Mapping[str, _T]) -> list[tuple[str, _T]]:
     return list(islice(rows.items(), _SHOWN))
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""Sizes, stored text and long lists, as people are shown them."""
+"""Sizes, numbers, stored text and long lists, as people are shown them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ def size_text(size: int) -> str:
             return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:,.1f} {_UNITS[-1]}"
+
+
+def counted(number: int, what: str) -> str:
+    """`1 version`, `2 versions`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def printable(text: str) -> str:

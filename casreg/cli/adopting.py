@@ -10,7 +10,8 @@ from casreg.cli.asking import check_asked, confirm
 from casreg.cli.bars import watching
 from casreg.cli.checking import exit_code_of, show_report
 from casreg.cli.options import Command, yes_option
-from casreg.cli.output import counted, remark, show_json
+from casreg.cli.output import remark, show_json
+from casreg.display import counted
 
 if TYPE_CHECKING:
     from casreg import Adoption

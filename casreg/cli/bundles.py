@@ -8,7 +8,8 @@ import click
 
 from casreg.cli.bars import watching
 from casreg.cli.options import Command, key_argument
-from casreg.cli.output import counted, remark, show_json
+from casreg.cli.output import remark, show_json
+from casreg.display import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,9 +10,9 @@ from casreg.cli import exits
 from casreg.cli.bars import watching
 from casreg.cli.completing import PlaceType
 from casreg.cli.options import Command, key_argument
-from casreg.cli.output import counted, remark, show_json
+from casreg.cli.output import remark, show_json
 from casreg.cli.session import registry_at
-from casreg.display import first_of, printable, size_text
+from casreg.display import counted, first_of, printable, size_text
 from casreg.exceptions import InvalidArgumentError
 
 if TYPE_CHECKING:

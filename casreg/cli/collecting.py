@@ -11,8 +11,8 @@ from casreg.cli import exits
 from casreg.cli.asking import check_asked, confirm
 from casreg.cli.bars import watching
 from casreg.cli.options import Command, key_argument, yes_option
-from casreg.cli.output import counted, remark, show_json
-from casreg.display import printable, size_text
+from casreg.cli.output import remark, show_json
+from casreg.display import counted, printable, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

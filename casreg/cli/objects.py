@@ -12,9 +12,9 @@ import click
 from casreg.cli.asking import check_asked, confirm
 from casreg.cli.bars import watching
 from casreg.cli.options import Command, key_argument, yes_option
-from casreg.cli.output import counted, remark, show_json, show_version
+from casreg.cli.output import remark, show_json, show_version
 from casreg.cli.values import fields_of
-from casreg.display import size_text
+from casreg.display import counted, size_text
 from casreg.exceptions import ObjectNotFoundError
 
 if TYPE_CHECKING:

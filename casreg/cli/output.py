@@ -118,11 +118,6 @@ def remark(session: Session, text: str) -> None:
         click.echo(f"casreg: {printable(text)}", err=True)
 
 
-def counted(number: int, what: str) -> str:
-    """`1 version`, `2 versions`."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 def size_cell(key: str) -> Callable[[Mapping[str, Any]], str]:
     """The cell of a size in bytes; `-` if it is not known."""
     return lambda row: "-" if row[key] is None else size_text(row[key])

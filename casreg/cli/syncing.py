@@ -12,9 +12,9 @@ from casreg.cli.asking import check_asked, confirm
 from casreg.cli.bars import watching
 from casreg.cli.completing import PlaceType
 from casreg.cli.options import Command, key_argument, yes_option
-from casreg.cli.output import counted, remark, show_json
+from casreg.cli.output import remark, show_json
 from casreg.cli.session import opened, registry_at
-from casreg.display import printable, size_text
+from casreg.display import counted, printable, size_text
 from casreg.exceptions import InvalidArgumentError
 
 if TYPE_CHECKING:
