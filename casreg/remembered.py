@@ -14,13 +14,11 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import orjson
-
+from casreg import memo
 from casreg.digest import digest_of
 from casreg.ingest.assembly import Remembered
 from casreg.ingest.sources import Stat
@@ -52,15 +50,10 @@ def place(folder: Path, repository: str, name: str, source: Path) -> Path:
 def recall(file: Path) -> dict[str, Remembered]:
     """What is remembered; nothing if there is nothing, or if it is damaged."""
     try:
-        sums, _, body = file.read_bytes().partition(b"\n")
-        if sums.decode("ascii", "replace") != digest_of(body).hex():
-            raise ValueError("its checksum does not match")
         # A row for each file, flat: a collector of garbage that has to look at millions of small lists takes longer
         # than everything else.
-        return {row[0]: Remembered(Stat(*row[1:6]), bytes.fromhex(row[6])) for row in orjson.loads(body)}
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, TypeError, IndexError) as err:
+        return {row[0]: Remembered(Stat(*row[1:6]), bytes.fromhex(row[6])) for row in memo.read(file) or ()}
+    except (ValueError, TypeError, IndexError) as err:
         log.debug("%s is not used: %s", file, err)
         return {}
 
@@ -80,20 +73,7 @@ def remember(file: Path, began: int, files: Mapping[str, tuple[Stat, Sequence[Ch
         for path, (stat, chunks) in files.items()
         if stat.mtime < settled and stat.ctime < settled and stat.device not in untold
     ]
-    try:
-        body = orjson.dumps(rows)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        fd, temporary = tempfile.mkstemp(dir=file.parent)
-        try:
-            with os.fdopen(fd, "wb") as out:
-                out.write(digest_of(body).hex().encode() + b"\n" + body)
-            os.replace(temporary, file)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except (OSError, TypeError) as err:
-        # A full or read-only cache must not make a save fail, nor an inode of more than 64 bits (ReFS has them).
-        log.debug("%s cannot be written: %s", file, err)
+    memo.write(file, rows)  # not where an inode has more than 64 bits (ReFS has such)
 
 
 def _devices_in_memory(mounts: str = _MOUNTS) -> frozenset[int]:

@@ -11,16 +11,12 @@ once, and it is a part of the file's name; those to which each request is one ov
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
-
-from casreg import settings
+from casreg import memo, settings
 from casreg.backends.base import traits_of
 from casreg.digest import digest_of
 from casreg.exceptions import CorruptError, NotFound, UnsupportedFormatError
@@ -162,17 +158,14 @@ def recall(file: Path | None) -> tuple[list[str], dict[str, Record]]:
     """The ids of the repositories, and what is remembered, by name; nothing if there is nothing, or if it is damaged."""
     if file is None:
         return [], {}
+    document = memo.read(file)
+    if document is None:
+        return [], {}
     try:
-        sums, _, body = file.read_bytes().partition(b"\n")
-        if sums.decode("ascii", "replace") != digest_of(body).hex():
-            raise ValueError("its checksum does not match")
-        document = orjson.loads(body)
         if document["format"] != _FORMAT:
             raise ValueError("it has another format")
         return list(document["ids"]), {name: _record(row) for name, row in document["names"].items()}
-    except FileNotFoundError:
-        return [], {}
-    except (OSError, ValueError, TypeError, IndexError, KeyError) as err:
+    except (ValueError, TypeError, IndexError, KeyError) as err:
         log.debug("%s is not used: %s", file, err)
         return [], {}
 
@@ -182,19 +175,7 @@ def remember(file: Path | None, ids: list[str], records: Mapping[str, Record]) -
     if file is None:
         return
     names = {name: _row(record) for name, record in records.items()}
-    body = orjson.dumps({"format": _FORMAT, "ids": ids, "names": names})
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        fd, temporary = tempfile.mkstemp(dir=file.parent)
-        try:
-            with os.fdopen(fd, "wb") as out:
-                out.write(digest_of(body).hex().encode() + b"\n" + body)
-            os.replace(temporary, file)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as err:
-        log.debug("%s cannot be written: %s", file, err)
+    memo.write(file, {"format": _FORMAT, "ids": ids, "names": names})
 
 
 def _row(record: Record) -> list[Any]:
