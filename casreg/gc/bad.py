@@ -19,13 +19,12 @@ from casreg.refs.pace import pace_for
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from casreg.progress import ProgressCallback
     from casreg.repository import Repository
 
 _ROUNDS: Final = 100
 
 
-def mark_bad(repository: Repository, keys: Collection[str], progress: ProgressCallback | None = None) -> None:
+def mark_bad(repository: Repository, keys: Collection[str]) -> None:
     """Let nobody build on these files any more. When it returns, every ref is stamped by a run that names them.
 
     A run that somebody else left is taken to its end first, without reading what may be damaged. Files that were marked before stay so.
@@ -33,7 +32,6 @@ def mark_bad(repository: Repository, keys: Collection[str], progress: ProgressCa
     Args:
         repository: Where.
         keys: Keys of data whose bytes were read twice and are wrong.
-        progress: Is told.
 
     Raises:
         CorruptError: The head, or a ref, is damaged; or something that a run needs which was going on. What was marked
@@ -45,7 +43,7 @@ def mark_bad(repository: Repository, keys: Collection[str], progress: ProgressCa
     wanted = frozenset(keys)
     repository = repository.without_copies()
     backend, pace = repository.backend, pace_for(repository.backend)
-    runs = Runs(repository, Terms(), (), Report(progress))
+    runs = Runs(repository, Terms(), (), Report(None))
     for _ in range(_ROUNDS):
         held = runs.head()
         if held.head.state != "idle":

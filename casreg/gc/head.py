@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from casreg.exceptions import CommitUnknownError, CorruptError, NotFound, StorageError
 from casreg.gc.names import names_of
-from casreg.head import INITIAL, decode_names, dump_head, encode_names, parse_head
+from casreg.head import INITIAL, bad_keys, decode_names, dump_head, encode_names, parse_head
 from casreg.keys import HEAD
 from casreg.refs.landing import REFUSALS
 from casreg.sending import until_acknowledged
@@ -134,6 +134,4 @@ def read_list(backend: Backend, held: HeldHead) -> tuple[str, ...] | None:
 
 def lists_of(head: Head) -> set[Name]:
     """The lists that the head names, which have to stay."""
-    return names_of(
-        key for key in (head.names, head.bad, *(kept.names for kept in head.kept)) if key is not None
-    )
+    return names_of(bad_keys(head))

@@ -80,8 +80,7 @@ class Placements:
     to read a manifest twice.
     """
 
-    def __init__(self, most: int = _KNOWN) -> None:
-        self._most = most
+    def __init__(self) -> None:
         self._held = 0
         self._known: dict[Digest, tuple[Name, ...]] = {}
         self._names: dict[Name, Name] = {}
@@ -92,7 +91,7 @@ class Placements:
 
     def put(self, digest: Digest, names: Iterable[Name]) -> tuple[Name, ...]:
         """Keep the names. Those that many manifests need are kept once."""
-        if self._held > self._most:
+        if self._held > _KNOWN:
             self._known.clear()
             self._names.clear()
             self._held = 0
@@ -109,11 +108,11 @@ READ: Final = Placements()
 class Reader:
     """Reads what refs reach, as one collector sees it at one time. For any number of threads."""
 
-    def __init__(self, repository: Repository, terms: Terms, known: Placements = READ) -> None:
+    def __init__(self, repository: Repository, terms: Terms) -> None:
         self._repository = repository
         self._window = terms.undelete_window
         self._now = terms.clock()
-        self._known = known
+        self._known = READ
 
     def held(self, name: str) -> Held:
         """The ref of a name that was listed.

@@ -11,7 +11,7 @@ from casreg.names import is_hidden
 from casreg.verify.report import Damage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from casreg.digest import Digest
     from casreg.exceptions import CasregError
@@ -111,12 +111,12 @@ class UnusableError(Exception):
         return finding(self.kind, self.key, self.reason)
 
 
-def finding(kind: Kind, key: str, err: CasregError, uses: Iterable[Use] = ()) -> Finding:
+def finding(kind: Kind, key: str, err: CasregError) -> Finding:
     """What an error, met at a file, means for it."""
     unread, missing = not isinstance(err, WRONG), isinstance(err, NotFound)
     severity: Severity = "unreadable" if unread else "damage"
     problem = f"{key} is missing" if missing else str(err)
-    return Finding(kind, key, severity, problem, tuple(uses), missing=missing, unread=unread)
+    return Finding(kind, key, severity, problem, missing=missing, unread=unread)
 
 
 def twice(look: Callable[[], _T]) -> _T:
