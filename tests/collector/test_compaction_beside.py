@@ -216,6 +216,19 @@ def test_beside_a_collection() -> None:
     assert between(gc) > 30
 
 
+def test_beside_collections_that_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written has been deleted by a run that the head knows nothing of any more: it is looked for, and missed."""
+    monkeypatch.setattr("casreg.head.KEPT_VERDICTS", 1)
+
+    def collections(place: MemoryBackend) -> None:
+        for number in range(3):
+            gc(place)
+            Registry(place).save("more", part(300 + number, 20_000))
+            Registry(place).delete("more")
+
+    assert between(collections) > 30
+
+
 def test_beside_another_compaction() -> None:
     """Two that do the same: one of them is quicker with each ref, and nothing is lost."""
     assert between(compacted) > 30
