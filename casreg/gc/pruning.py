@@ -51,7 +51,8 @@ def prune(
     Raises:
         InvalidArgumentError: `keep_last` is less than 1.
         ObjectNotFoundError: There is no such name. Those before it are done.
-        CorruptError: A ref is damaged.
+        CorruptError, UnsupportedFormatError: A ref is damaged, or needs a newer casreg.
+        CommitConflictError, CommitUnknownError: Others kept winning; the answer was lost.
         StorageError: The storage refused or failed.
     """
     if type(keep_last) is not int or keep_last < 1:

@@ -38,7 +38,7 @@ def is_same_place(source: Repository, target: Repository) -> bool:
     place of one that was there.
 
     Raises:
-        CorruptError: A marker is damaged.
+        CorruptError, UnsupportedFormatError: A marker is damaged, or needs a newer casreg.
         StorageError: A marker cannot be read.
     """
     if source is target or source.backend is target.backend:
@@ -83,6 +83,7 @@ def copy(
         VersionProtectedError: What is in its way is protected.
         CorruptError: The source is damaged, or the version is there already and a file of it is lost. Names the file;
             no version was committed.
+        UnsupportedFormatError: One of the two needs a newer casreg.
         CommitConflictError: Others kept winning. Nothing was committed.
         CommitUnknownError: The answer was lost; whether it was committed is not known.
         StorageError: One of the two refused or failed. Nothing was committed.

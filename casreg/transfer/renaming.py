@@ -53,7 +53,7 @@ def rename(repository: Repository, old: str, new: str) -> list[Version]:
         VersionConflictError: `new` has, or had, one of the numbers with other content, or one of the tags on another
             version. Nothing was changed.
         VersionProtectedError: A version of `new` that is in the way is protected.
-        CorruptError: Something that is needed is damaged or lost.
+        CorruptError, UnsupportedFormatError: Something that is needed is damaged or lost, or needs a newer casreg.
         CommitConflictError: Others kept winning, or kept changing `old`. It may be there under both names.
         CommitUnknownError: The answer was lost.
         StorageError: The storage refused or failed.
