@@ -8,7 +8,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from casreg.display import counted, printable, size_text
-from casreg.exceptions import InvalidArgumentError
 from casreg.fetch.excerpt import Excerpts
 from casreg.fetch.lists import chunks_of
 from casreg.keys import manifest_key
@@ -80,30 +79,6 @@ class Difference:
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))
-
-
-def sides(name: str, version1: str | None, version2: str | None) -> tuple[str, str]:
-    """The two keys `name@version` that the arguments of a comparison mean.
-
-    A version may be a whole key, of another name; a `name@version` is the first of the two; the second is by default
-    the latest of the name.
-
-    Raises:
-        InvalidArgumentError: They are not two.
-    """
-    given = [one for one in (version1, version2) if one is not None]
-    keys: list[str] = []
-    if all(isinstance(one, str) for one in (name, *given)):
-        base, at, _ = name.partition("@")
-        keys = [name] * len(at) + [one if "@" in one else f"{base}@{one}" for one in given]
-        if len(keys) == 1 and (at or version1 is not None):
-            keys.append(f"{base}@latest")
-    if len(keys) != 2:
-        raise InvalidArgumentError(
-            "say which two versions differ: diff('my:model', '1.0.0', '1.1.0'), diff('my:model', '1.0.0') for the latest, "
-            "or diff('my:model@1.0.0', 'other:model@1.0.0')"
-        )
-    return keys[0], keys[1]
 
 
 def difference(

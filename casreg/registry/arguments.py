@@ -163,6 +163,30 @@ def a_class(as_: type | None) -> type | None:
     return as_
 
 
+def sides(name: str, version1: str | None, version2: str | None) -> tuple[str, str]:
+    """The two keys `name@version` that the arguments of a comparison mean.
+
+    A version may be a whole key, of another name; a `name@version` is the first of the two; the second is by default
+    the latest of the name.
+
+    Raises:
+        InvalidArgumentError: They are not two.
+    """
+    given = [one for one in (version1, version2) if one is not None]
+    keys: list[str] = []
+    if all(isinstance(one, str) for one in (name, *given)):
+        base, at, _ = name.partition("@")
+        keys = [name] * len(at) + [one if "@" in one else f"{base}@{one}" for one in given]
+        if len(keys) == 1 and (at or version1 is not None):
+            keys.append(f"{base}@latest")
+    if len(keys) != 2:
+        raise InvalidArgumentError(
+            "say which two versions differ: diff('my:model', '1.0.0', '1.1.0'), diff('my:model', '1.0.0') for the latest, "
+            "or diff('my:model@1.0.0', 'other:model@1.0.0')"
+        )
+    return keys[0], keys[1]
+
+
 def listed(values: Iterable[str], what: str) -> list[str]:
     """`values` as a list; `what` is the argument's name.
 

@@ -13,7 +13,7 @@ from casreg import bundle, settings, transfer
 from casreg.adopt import adopt
 from casreg.backends.open import open_backend
 from casreg.cache import Cache, cache_for, with_cache
-from casreg.difference import Difference, difference, sides
+from casreg.difference import Difference, difference
 from casreg.exceptions import (
     InvalidArgumentError,
     InvalidNameError,
@@ -39,6 +39,7 @@ from casreg.registry.arguments import (
     objects,
     per_item,
     policy,
+    sides,
     tags_per_item,
 )
 from casreg.registry.batch import BatchResult, Done, asked, at_once, in_turn
