@@ -161,6 +161,8 @@ def test_a_ref(repository: str, name: str) -> None:
     document = opened(golden(repository)[key])
     document["recent"], document["older"] = document["recent"][:2], document["older"][2:]
     document = known(document)
+    for entry in document["versions"].values():
+        entry["protected"] = True
 
     def theirs(changed: Any) -> None:
         ref = stranger.Ref(Held({key: sealed(changed)}), name)
