@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from casreg.exceptions import (
-    CasregError,
-    DestinationError,
-    InvalidArgumentError,
-)
+from casreg.exceptions import CasregError, InvalidArgumentError
 from casreg.fetch import StoredFolder
+from casreg.fetch.destination import replaced
 from casreg.materializers.builtin import PATH_FILE, PATH_FOLDER
 from casreg.materializers.calls import load_object
 from casreg.materializers.classes import dotted
@@ -163,67 +157,14 @@ def _check_fillable(name: str, chosen: Materializer, into: object) -> None:
 def _load_path(
     repository: Repository, name: str, manifest: Manifest, chosen: Materializer, options: LoadOptions
 ) -> Path:
-    """Extract next to where it shall be, then rename: `into` holds all of it or nothing."""
+    """Put the files where they shall be: `into` holds all of them, or nothing."""
     if options.into is None:
-        target = options.scratch()
+        folder = options.scratch()
     elif isinstance(options.into, str | os.PathLike):
-        target = Path(options.into)
+        folder = Path(options.into)
     else:
         raise InvalidArgumentError(f"into={options.into!r} is not the path of a folder")
-    target = _vacant(target)
-    beside = target.parent / f".casreg-{secrets.token_hex(8)}"
-    try:
-        _make_beside(beside, target)
+    with replaced(folder) as (target, beside):
         loaded = _load(repository, name, manifest, chosen, options, beside)
         assert isinstance(loaded, Path)
-        _put(beside, target)
-    except OSError as err:
-        if isinstance(err, CasregError):
-            raise
-        raise DestinationError(f"{target} cannot be loaded into: {err.strerror or err}") from err
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return target / loaded.relative_to(beside)
-
-
-def _vacant(folder: Path) -> Path:
-    """The absolute path of a folder that is empty, or not there; its parent is made if need be.
-
-    Raises:
-        DestinationError: It is something else, or the parent cannot be made.
-    """
-    try:
-        # An empty folder may be reached through a link, which a rename would not follow.
-        folder = folder.resolve()
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        occupied = next(iter(folder.iterdir()), None)
-        fixed = folder == Path.cwd() or os.path.ismount(folder)
-    except FileNotFoundError:
-        return folder
-    except NotADirectoryError as err:
-        raise DestinationError(f"{folder} is not a folder; name an empty or a new one") from err
-    except (OSError, RuntimeError, ValueError) as err:  # a circle of links; a NUL in the path
-        raise DestinationError(f"{folder} cannot be loaded into: {err}") from err
-    if occupied is not None:
-        raise DestinationError(
-            f"{folder} is not empty (it holds {occupied.name!r}); name an empty or a new folder"
-        )
-    if fixed:  # another folder takes its place: whoever stands in it would stand in nothing
-        raise DestinationError(
-            f"{folder} is the working directory or a mount and cannot be replaced; name a new folder in it"
-        )
-    return folder
-
-
-def _make_beside(folder: Path, target: Path) -> None:
-    """Make the folder that shall take the place of `target`, with the permissions of that one if it is there."""
-    folder.mkdir()
-    with suppress(FileNotFoundError):
-        shutil.copymode(target, folder)
-
-
-def _put(folder: Path, target: Path) -> None:
-    if os.name == "nt":
-        with suppress(FileNotFoundError):
-            target.rmdir()  # Windows renames onto nothing only
-    folder.rename(target)  # fails if somebody has put something there meanwhile
