@@ -6,20 +6,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from adopt.lab import collected_until, copied, garbage, head, marker, refs
+from adopt.lab import collected_until, copied, document, garbage, head, marker, refs
 from casreg import Registry
 from casreg.backends.local import LocalBackend
 from casreg.backends.memory import MemoryBackend
 from casreg.canonical import seal
 from casreg.exceptions import ObjectNotFoundError, ReadOnlyError, UnsafeStorageError, UnsupportedFormatError
 from casreg.keys import HEAD, MARKER, is_data_key
+from casreg.marker import PROBE_OK, Probe, dump_marker, new_marker
 from collector.lab import check, needed, stored
 from verify.lab import contents, files_of, harm_key, little, noise, overwrite, place_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from casreg.backends.base import Backend
+    from typing_extensions import Buffer
+
+    from casreg.backends.base import Backend, Token
     from casreg.progress import Progress
     from places import Places
 
@@ -257,6 +260,74 @@ def test_a_marker_that_is_no_use(how: str) -> None:
     assert done.clean
     assert done.before is None
     assert marker(place)["id"] == done.id
+
+
+@pytest.mark.parametrize("lost", ["head", "list"])
+def test_a_verdict_is_not_forgotten_with_the_head(lost: str) -> None:
+    """Of a head that is damaged, or names a list that is gone, every list that there is counts, as when it is healed."""
+    place = a_copy()
+    garbage(place)
+    collected_until(place, "verdict")
+    named = place.get(head(place)["names"]).data.decode().splitlines()[1:]
+    if lost == "head":
+        harm_key(place, HEAD)
+    else:  # of a run before, which the head keeps; and its verdict is one that it has lost
+        other = {**head(place), "names": head(place)["kept"][-1]["names"]}
+        place.delete([other["names"]])
+        overwrite(place, HEAD, seal({key: value for key, value in other.items() if key != "sum"}, HEAD))
+    Registry(place).adopt()
+    assert set(named) <= set(place.get(head(place)["bad"]).data.decode().splitlines()[1:])
+
+
+def test_what_a_later_casreg_added_stays(places: Places) -> None:
+    """Fields of marker, head and refs that are not known are written back."""
+    place = a_copy(places.new())
+    for key in (MARKER, HEAD, "refs/small_value"):
+        body = {**document(place, key), "later": [1, "x"]}
+        overwrite(place, key, seal({name: value for name, value in body.items() if name != "sum"}, key))
+    assert Registry(place, cache=False).adopt().clean
+    for key in (MARKER, HEAD, "refs/small_value"):
+        assert document(place, key)["later"] == [1, "x"]
+
+
+def test_a_storage_that_ignores_conditions_is_refused() -> None:
+    """Before anything but the probe is written, also where the marker says that it is fit: that was said elsewhere."""
+
+    class Careless(MemoryBackend):
+        def swap(self, key: str, data: Buffer, expected: Token) -> Token:
+            found = self.get(key)
+            assert found.token is not None
+            return super().swap(key, data, found.token)
+
+    place = Careless()
+    copied(little()[0], place)
+    place.delete([MARKER])
+    place.create(MARKER, dump_marker(new_marker(Probe(place.location, PROBE_OK))))
+    before = files_of(place)
+    with pytest.raises(UnsafeStorageError, match="does not honour conditional writes"):
+        Registry(place).adopt()
+    assert {key: data for key, data in files_of(place).items() if not key.startswith("probe/")} == before
+
+
+def test_a_damaged_index_is_none() -> None:
+    """It is made anew, and the report does not name what is gone by then."""
+    place = a_copy()
+    harm_key(place, next(info.key for info in place.list("index/")))
+    done = Registry(place).adopt()
+    assert done.report.damages == ()
+    assert 0 < done.indexed <= done.report.packs
+    assert Registry(place).adopt().indexed == 0
+
+
+def test_a_damaged_pack_is_not_named_by_the_index() -> None:
+    """Where every byte was read, saves are not sent to look for chunks in what is damaged."""
+    place = a_copy()
+    place.delete([info.key for info in place.list("index/")])
+    spot = next(info.key for info in place.list("packs/"))
+    harm_key(place, spot)
+    assert not Registry(place).adopt(data=True).clean
+    named = b"".join(place.get(info.key).data for info in place.list("index/"))
+    assert bytes.fromhex(spot.partition("-")[2]) not in named
 
 
 def test_the_index_names_what_is_there() -> None:

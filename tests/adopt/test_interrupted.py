@@ -11,12 +11,12 @@ import pytest
 from adopt.lab import Killed, collected_until, copied, garbage, head, marker, refs
 from casreg import Registry
 from casreg.backends.memory import MemoryBackend
-from casreg.exceptions import CasregError
+from casreg.exceptions import CasregError, CorruptError
 from casreg.keys import is_data_key
 from casreg.testing import Fault, FaultBackend, FaultKind
 from casreg.testing.faults import METHODS, until_clean
 from collector.lab import check, loads
-from verify.lab import Between, files_of
+from verify.lab import Between, files_of, harm_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -150,3 +150,42 @@ def test_somebody_else_in_the_middle(other: str) -> None:
         if not meanwhile.done:
             assert at > 15
             return
+
+
+def test_what_an_adoption_leaves_that_dies_in_its_run() -> None:
+    """A run that condemns nothing: whoever collects next takes it to its end, and nobody has to avoid anything."""
+    place = a_copy()
+    dying = FaultBackend(place, [Fault(1, FaultKind.AFTER, WRITES, "gc/head", times=FOR_EVER, error=Killed)])
+    with pytest.raises(Killed):
+        Registry(dying, cache=False).adopt()
+    assert (head(place)["state"], head(place)["names"], head(place)["kept"]) == ("condemned", None, [])
+    done = Registry(place).gc(min_age=0, undelete_window=0)
+    assert done.runs[0] == head(place)["kept"][0]["id"][1]
+    stamps = {tuple(ref["stamp"]) for ref in refs(place).values()}
+    assert stamps == {tuple(head(place)["kept"][-1]["id"])}
+    assert loads(place) == SAID
+
+
+def test_a_name_that_comes_meanwhile_is_adopted_too() -> None:
+    """Saved before any write by somebody who knew the old head: its ref is marked like all others."""
+    for at in count(1):
+        place = a_copy()
+        meanwhile = Between(place, at, partial(Registry(place).save, "new", 3), WRITES)
+        assert Registry(meanwhile, cache=False).adopt().clean
+        assert {tuple(ref["stamp"]) for ref in refs(place).values()} == {tuple(head(place)["id"])}
+        if not meanwhile.done:
+            assert at > 15
+            return
+
+
+def test_a_head_that_is_damaged_meanwhile() -> None:
+    """It is said, and not taken for damage of every ref."""
+    place = a_copy()
+    damaging = Between(place, 1, partial(harm_key, place, "gc/head"), frozenset({"swap refs/"}))
+    real = damaging._next_fault
+    damaging._next_fault = lambda method, key: real(f"{method} {key[:5]}", key)  # type: ignore[method-assign]
+    with pytest.raises(CorruptError, match="gc/head"):
+        Registry(damaging, cache=False).adopt()
+    assert damaging.done
+    assert Registry(place).adopt().clean
+    is_right(place)
