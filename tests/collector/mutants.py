@@ -5,20 +5,41 @@ The names are those of the model (`docs/design/protocol.md`), where it has the r
 
 from __future__ import annotations
 
+import secrets
 import sys
 from contextlib import suppress
 from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from casreg.exceptions import Conflict, NotFound
+from casreg import loading
+from casreg.backends.memory import MemoryBackend
+from casreg.exceptions import AlreadyExists, Conflict, CorruptError, NotFound, StorageUnavailableError
 from casreg.gc import collecting, fence, head as heads, run as steps
 from casreg.gc.names import key_of, names_of
-from casreg.head import Head, bad_keys, dump_head
-from casreg.keys import HEAD, manifest_key
-from casreg.refs import commit as commits, fencing
+from casreg.head import INITIAL, Head, bad_keys, condemn, dump_head
+from casreg.ingest import packing
+from casreg.keys import HEAD, is_data_key, manifest_key, ref_key
+from casreg.refs import commit as commits, fencing, landing
 from casreg.refs.fencing import Fence, FenceReader, Reuse
-from casreg.repository import proving
-from collector.scenarios import SEEN_ONCE, SEEN_TWICE
+from casreg.refs.history import History
+from casreg.refs.landing import Write
+from casreg.refs.pace import PACE, Pace
+from casreg.repository import finding, opening, proving, searching
+from casreg.verify import heads as renewing, healing, recovering
+from casreg.verify.survey import names_in
+from casreg.versions import Exact
+from collector.lab import FOREIGN
+from collector.scenarios import (
+    DELETED_AFTER_ALL,
+    HEALED_BEFORE_THE_COMMIT,
+    HEALED_BEFORE_THE_LOOK,
+    SEEN_BEFORE_THE_HEAD_WAS_LOST,
+    SEEN_ONCE,
+    SEEN_TWICE,
+    SENT_TWICE,
+    written_again,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -237,6 +258,214 @@ def lists_are_litter(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(steps, "lists_of", lambda head: set())
 
 
+def _put(self: Any, key: str, data: Any, *, durable: bool = True) -> Any:
+    """Create a file; what is there already is as good."""
+    with suppress(AlreadyExists):
+        return _create(self, key, data, durable=durable)
+    if not is_data_key(key):
+        raise AlreadyExists(key)
+    return self.get(key).token
+
+
+_create = MemoryBackend.create
+
+
+def same_nonce(patch: pytest.MonkeyPatch) -> None:
+    """What is written twice gets the same name."""
+    patch.setattr(MemoryBackend, "create", _put)
+    patch.setattr(secrets, "token_bytes", bytes)
+    patch.setattr(secrets, "token_hex", lambda count: "0" * 2 * count)
+
+
+def same_nonce_of_copies(patch: pytest.MonkeyPatch) -> None:
+    """What is brought from elsewhere twice gets the same name."""
+    same_nonce(patch)
+
+
+def sent_twice(patch: pytest.MonkeyPatch) -> None:
+    """What got no answer is sent again, under the same name."""
+    numbers = count(1)
+
+    def again(send: Any) -> Any:
+        number = next(numbers)
+        with patch.context() as inner:
+            inner.setattr(secrets, "token_bytes", lambda count: number.to_bytes(count, "big"))
+            with suppress(StorageUnavailableError):
+                return send()
+            return send()
+
+    patch.setattr(MemoryBackend, "create", _put)
+    patch.setattr(packing, "until_acknowledged", again)
+
+
+def tidy(patch: pytest.MonkeyPatch) -> None:
+    """Who loses a swap deletes what it had written for it."""
+    real = landing.land
+
+    def land(backend: Any, write: Any, *rest: Any) -> Any:
+        landed = real(backend, write, *rest)
+        if not landed.won:
+            before = write.after.history.ref.records
+            new = [record for version, record in write.ref.records.items() if version not in before]
+            backend.delete([manifest_key(record.live.manifest) for record in new])
+        return landed
+
+    patch.setattr(commits, "land", land)
+
+
+def no_bad(patch: pytest.MonkeyPatch) -> None:
+    """Writers do not look at what is known to be damaged."""
+    patch.setattr(fencing, "bad_keys", lambda head: bad_keys(replace(head, bad=None)))
+
+
+def sighted_later(patch: pytest.MonkeyPatch) -> None:
+    """What was found counts from the head that is read at the commit."""
+    real = searching.Search.sightings
+
+    def sightings(self: Any, *rest: Any) -> Any:
+        now = self._repository.refs.fences.read().head.id
+        return dict.fromkeys(real(self, *rest), now)
+
+    patch.setattr(searching.Search, "sightings", sightings)
+
+
+def same_write(patch: pytest.MonkeyPatch) -> None:
+    """All states of refs have one write id."""
+    patch.setattr(Pace, "new_id", lambda self: "7" * 32)
+
+
+def believes_answers(patch: pytest.MonkeyPatch) -> None:
+    """Nobody looks for a write of its own in the ref: a conflict is a conflict."""
+    patch.setattr(Write, "is_in", lambda self, history: False)
+
+
+def other_bytes(patch: pytest.MonkeyPatch) -> None:
+    """In doubt another write is made of the same save."""
+    real = landing.land
+
+    def land(backend: Any, write: Any, segments: Any, pace: Any) -> Any:
+        try:
+            return landing.Landing(
+                won=True,
+                held=landing.Held(
+                    History(write.ref, segments),
+                    backend.swap(ref_key(write.ref.name), write.data, write.after.token),
+                ),
+            )
+        except StorageUnavailableError:
+            held = landing.read_held(backend, write.ref.name, segments)
+            return landing.Landing(won=held is not None and write.is_in(held.history), held=held)
+        except Conflict:
+            return real(backend, write, segments, pace)
+
+    patch.setattr(commits, "land", land)
+
+
+def no_nonce(patch: pytest.MonkeyPatch) -> None:
+    """The ids of runs are numbers: another place has the same."""
+
+    def condemned(head: Head, names: str, nonce: str, write: str) -> Head:
+        run = condemn(head, names, nonce, write)
+        return replace(run, id=(FOREIGN[0], run.id[1]))
+
+    patch.setattr(steps, "condemn", condemned)
+
+
+def ignore_damage(patch: pytest.MonkeyPatch) -> None:
+    """A ref that cannot be read is passed over by the fence."""
+    real = fence._fenced
+
+    def fenced(repository: Any, run: Any, candidates: Any, reader: Any, name: str) -> Any:
+        try:
+            return real(repository, run, candidates, reader, name)
+        except CorruptError:
+            return name, frozenset()
+
+    patch.setattr(fence, "_fenced", fenced)
+
+
+def unconfirmed(patch: pytest.MonkeyPatch) -> None:
+    """A run is closed although a deletion got no answer."""
+    real = steps.Runs._delete
+
+    def delete(self: Any, keys: Sequence[str]) -> None:
+        with suppress(StorageUnavailableError):
+            real(self, keys)
+
+    patch.setattr(steps.Runs, "_delete", delete)
+
+
+def reads_once(patch: pytest.MonkeyPatch) -> None:
+    """A load that misses a file says so, and looks at nothing again."""
+
+    def settled(repository: Any, name: str, selector: Any, use: Any) -> Any:
+        version, entry = finding.select(repository, name, selector)
+        try:
+            return use(version, entry, repository.manifest(entry.manifest))
+        except NotFound as err:
+            raise CorruptError(f"{name}@{version} is lost: {err}") from err
+
+    patch.setattr(loading, "settled", settled)
+
+
+def reads_on(patch: pytest.MonkeyPatch) -> None:
+    """Who reads a version goes on with whatever it is by now."""
+
+    def moved(self: Any, before: Any, missing: Any) -> Any:
+        chosen = Exact(self._version)
+        return finding.manifest_of(self._repository, self._name, chosen)[2]
+
+    patch.setattr(opening.Moved, "__call__", moved)
+
+
+def bad_at_once(patch: pytest.MonkeyPatch) -> None:
+    """Names are called bad by one swap of the head, without a fence."""
+
+    def mark(repository: Any, keys: Any, *_: Any) -> None:
+        backend, pace = repository.backend, PACE
+        while True:
+            held = heads.read_head(backend)
+            new = replace(held.head, bad=heads.write_list(backend, keys, pace), write=pace.new_id())
+            if heads.advance(backend, held, new, pace) is not None:
+                return
+
+    patch.setattr(sys.modules["casreg.registry.registry"], "mark_bad", mark)
+
+
+def heal_looks_first(patch: pytest.MonkeyPatch) -> None:
+    """Who heals looks at the refs before the names are bad, and not after it."""
+
+    def heal_versions(self: Any) -> None:
+        while cases := self._cases():
+            self._swing(cases)
+            self._look(names_in(self._target))
+        self._try_to_mark(self._bad())
+
+    patch.setattr(healing._Healer, "_heal_versions", heal_versions)
+
+
+def restored_blind(patch: pytest.MonkeyPatch) -> None:
+    """What a ref of another copy names is taken as it is."""
+    real = recovering.Recovery.ref
+
+    def ref(self: Any) -> Any:
+        with patch.context() as inner:
+            inner.setattr(Fence, "reuse", lambda self, key, seen=None: Reuse.YES)
+            return real(self)
+
+    patch.setattr(recovering.Recovery, "ref", ref)
+
+
+def old_head(patch: pytest.MonkeyPatch) -> None:
+    """A lost head begins as the first one did."""
+    patch.setattr(renewing, "_new_head", lambda *_: replace(INITIAL, write="8" * 32))
+
+
+def new_head_forgets(patch: pytest.MonkeyPatch) -> None:
+    """A new head knows nothing of lists that there are."""
+    patch.setattr(renewing, "_lists", lambda backend: iter(()))
+
+
 MUTANTS: dict[str, Mutant] = {
     mutant.plant.__name__: mutant
     for mutant in (
@@ -260,5 +489,24 @@ MUTANTS: dict[str, Mutant] = {
         Mutant(undelete_no_closure, "undelete_young"),
         Mutant(undelete_blind, "undelete"),
         Mutant(lists_are_litter, "two_gc"),
+        Mutant(same_nonce, "save_again", written_again("new")),
+        Mutant(same_nonce_of_copies, "sync_again", written_again("thing")),
+        Mutant(sent_twice, "sent", SENT_TWICE),
+        Mutant(tidy, "two_saves"),
+        Mutant(no_bad, "heal_save", HEALED_BEFORE_THE_COMMIT),
+        Mutant(sighted_later, "save_late"),
+        Mutant(same_write, "two_saves"),
+        Mutant(believes_answers, "lost_answer"),
+        Mutant(other_bytes, "late_answer"),
+        Mutant(no_nonce, "clone"),
+        Mutant(ignore_damage, "broken_ref"),
+        Mutant(unconfirmed, "late_delete"),
+        Mutant(reads_once, "compact_load"),
+        Mutant(reads_on, "read_replaced"),
+        Mutant(bad_at_once, "heal_save", HEALED_BEFORE_THE_COMMIT),
+        Mutant(heal_looks_first, "heal_save", HEALED_BEFORE_THE_LOOK),
+        Mutant(restored_blind, "old_ref"),
+        Mutant(old_head, "broken_head_again", SEEN_BEFORE_THE_HEAD_WAS_LOST),
+        Mutant(new_head_forgets, "broken_head", DELETED_AFTER_ALL),
     )
 }

@@ -68,16 +68,16 @@ def _chooser(draw: random.Random) -> Callable[[Sequence[str]], int]:
 
 def test_walks() -> None:
     """With everybody at once, and two faults, nothing is broken in runs that were drawn at random."""
-    found = _walks(150, 0)
+    found = _walks(80, 0)
     assert found is None, str(found)
 
 
 @pytest.mark.soak
 def test_many_walks() -> None:
     """The same, for longer; and without a rule such walks do find what is broken."""
-    found = _walks(20_000, 1)
+    found = _walks(4_000, 1)
     assert found is None, str(found)
-    assert _walks(20_000, 1, Rule.HEED_HEAD) is not None
+    assert _walks(4_000, 1, Rule.HEED_HEAD) is not None
 
 
 def test_the_race_that_the_head_is_read_for() -> None:
