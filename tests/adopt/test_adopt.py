@@ -75,6 +75,14 @@ def test_a_second_time_changes_nothing_but_ids(places: Places) -> None:
     assert contents(registry.backend) == little()[1]
 
 
+def test_who_adopts_knows_the_new_repository() -> None:
+    """What the very object knew of the place is forgotten with the old id."""
+    registry = Registry(a_copy())
+    before = registry.init()
+    done = registry.adopt()
+    assert registry.init() == done.id != before == done.before
+
+
 def test_it_lives_on(places: Places) -> None:
     """It is saved to, deleted from, collected, verified and adopted again, as any registry."""
     registry = Registry(a_copy(places.new()), cache=False)
