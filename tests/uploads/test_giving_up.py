@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pytest
 
 from casreg.backends.memory import MemoryBackend
 from casreg.gc import collect, execute, plan
 from casreg.head import KEPT_VERDICTS
-from casreg.keys import ref_key
+from casreg.keys import INDEX, ref_key
 from casreg.refs.uploads import ROOM, is_given_up, upload_name
 from casreg.registry import Registry
 from casreg.repository import Repository
@@ -29,6 +30,11 @@ from uploads.lab import (
     stopped_save,
     upload_refs,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from casreg.backends.base import ObjectInfo
 
 DATA = noise(2_000_000, 1)
 DAY = 86_400.0
@@ -149,6 +155,40 @@ def test_a_save_whose_pin_goes_at_the_very_end(*, due: bool, runs: int) -> None:
     assert registry.load("large") == DATA
     check(place)
     assert slow.landed >= 2 * total
+
+
+class Meanwhile(Slow):
+    """Where something is done right after the pin was swapped that names so many packs."""
+
+    packs = -1
+    others: Callable[[], object] = staticmethod(lambda: None)
+
+    def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
+        """As the inner one's. What was pinned goes into the index, which is listed first."""
+        if prefix == INDEX and self.landed == self.packs:
+            self.packs = -1
+            self.others()
+        return super().list(prefix, after)
+
+
+@pytest.mark.parametrize("runs", [0, KEPT_VERDICTS + 2])
+def test_a_save_whose_pin_goes_when_it_has_all(runs: int) -> None:
+    """Everything was pinned, and so was there; then it goes: the commit looks again."""
+    place = MemoryBackend()
+    slow = Meanwhile(place)
+    registry = slow_registry(slow)
+    slow.packs = total = len(packs_of(DATA))
+
+    def others() -> None:
+        assert len(pinned(place)) == total
+        assert gc(place, replace(NOW, clock=lambda: in_days(8))).files["packs"] == total
+        waste_runs(place, runs)
+
+    slow.others = others
+    registry.save("large", DATA)
+    assert slow.packs == -1
+    assert registry.load("large") == DATA
+    check(place)
 
 
 def waste_runs(place: MemoryBackend, runs: int) -> None:

@@ -99,3 +99,13 @@ def test_others_save_meanwhile() -> None:
     assert slow.sent == 0
     registry.save("large", noise(2_000_000, 2))
     assert len(registry.list_versions("beside")) == slow.landed
+
+
+def test_the_commit_looks_at_no_pinned_pack_again() -> None:
+    """However many runs of collectors there were since: each pack is looked at once, when it is pinned."""
+    place = MemoryBackend()
+    slow = Slow(place)
+    slow.before = lambda number: gc(place) if number > 11 else None
+    slow_registry(slow).save("large", DATA)
+    assert slow.landed > 20
+    assert len(slow.log.calls("get", "packs/")) <= slow.landed
