@@ -17,12 +17,14 @@ from blake3 import blake3
 
 from casreg import LocalRegistryBackend, Registry
 from casreg.backends.memory import MemoryBackend
+from casreg.exceptions import UnsupportedFormatError
 from casreg.refs import spill
 from casreg.versions import parse_version
 from format import scribe, stranger
 from format.golden import EXPECTED, GOLDEN, REPOSITORIES, build, describe, files_now, frozen, shortened
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from casreg.backends.base import Backend
@@ -323,3 +325,29 @@ def test_the_rarer_repositories_have_what_is_rare() -> None:
         assert head["state"] == state
         assert None not in (head["names"], head["bad"])
         assert [kept["names"] is None for kept in head["kept"]] == [False, True]
+
+
+@pytest.mark.parametrize("key", ["casreg.json", "gc/head", "refs/config"])
+def test_a_word_that_nobody_knows_stops_writers_and_no_readers(key: str, everything: Path) -> None:
+    """A later casreg writes one into the marker, the head or a ref: from then on this one reads only, and says why."""
+    body = json.loads((everything / key).read_bytes()[:-75] + b"}")
+    (everything / key).write_bytes(scribe.seal(scribe.canonical({**body, "requires": ["later"]})))
+    files = {path: path.read_bytes() for path in files_of(everything)}
+    registry = Registry(everything, allow_underscore=True)
+    assert describe(registry.backend)["config"] == FROZEN["everything"]["config"]
+    stranger.verify(stranger.Storage(everything))
+    writes: list[Callable[[], object]] = [
+        lambda: registry.save("config", 1),
+        lambda: registry.tag("config", "prod", "2.0.0-rc.1"),
+        lambda: registry.undelete("config", "1.0.1"),
+        lambda: registry.gc(min_age=0),
+    ]
+    if key != "gc/head":  # which who only deletes need not read
+        writes += [lambda: registry.delete("config", "1.0.0"), lambda: registry.annotate("config", a=1)]
+    for write in writes:
+        with pytest.raises(UnsupportedFormatError, match=r"'later'.*upgrade"):
+            write()
+    reached = {
+        path: data for path, data in files.items() if path.relative_to(everything).parts[0] in ("refs", "gc")
+    }
+    assert {path: path.read_bytes() for path in reached} == reached
