@@ -38,7 +38,7 @@ def ref_names(repository: Repository) -> list[str]:
 
 
 def every_ref_name(repository: Repository) -> list[str]:
-    """As `ref_names`, and casreg's own, which no listing shows."""
+    """As `ref_names`, with casreg's own, which no listing shows and a collector must not miss."""
     names = (name_of_ref_key(info.key) for info in repository.backend.list(REFS))
     return sorted(name for name in names if name is not None)  # what casreg did not name is not casreg's
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from casreg.exceptions import CommitConflictError
-from casreg.keys import REFS, name_of_ref_key
+from casreg.listing import every_ref_name
 from casreg.refs.landing import Held, Write, land
 from casreg.refs.pace import pace_for
 from casreg.threads import ahead_in_parts
@@ -24,16 +24,6 @@ if TYPE_CHECKING:
     from casreg.gc.work import Report
     from casreg.head import RunId
     from casreg.repository import Repository
-
-
-def ref_names(repository: Repository) -> set[str]:
-    """All names that have a ref, hidden ones too.
-
-    Raises:
-        StorageError: The place cannot be listed.
-    """
-    names = (name_of_ref_key(info.key) for info in repository.backend.list(REFS))
-    return {name for name in names if name is not None}  # what casreg did not name is not casreg's
 
 
 def fence(
@@ -66,7 +56,7 @@ def fence(
     """
     left = set(candidates)
     # Listed after the head was read as condemned: whoever makes a ref after that knows of the run.
-    names = sorted(ref_names(repository) | set(known))
+    names = sorted({*every_ref_name(repository), *known})
     work = partial(_fenced, repository, run, frozenset(left), reader)
     report.tell("fence", 0, len(names))
     for number, (name, reached) in enumerate(ahead_in_parts(work, names, threads), 1):

@@ -10,10 +10,10 @@ from array import array
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from casreg.gc.fence import ref_names
 from casreg.gc.reach import Reader
 from casreg.gc.uploads import as_given_up
 from casreg.gc.work import threads_for
+from casreg.listing import every_ref_name
 from casreg.names import is_hidden
 from casreg.packs import HEADER, TRAILER
 from casreg.threads import ahead_in_parts
@@ -152,7 +152,7 @@ def occupancy(repository: Repository, terms: Terms, report: Report) -> Occupancy
         StorageError: The place cannot be read.
     """
     reader = Reader(repository, terms)
-    names = sorted(ref_names(repository))
+    names = every_ref_name(repository)
     found = Occupancy()
 
     def look(name: str) -> _Of:

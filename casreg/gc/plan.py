@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from casreg.exceptions import CorruptError, NotFound, UnsupportedFormatError
-from casreg.gc.fence import ref_names
 from casreg.gc.head import lists_of, read_head, read_list
 from casreg.gc.names import KINDS, Name, key_of, kind_of, name_of, names_of, of_manifest
 from casreg.gc.reach import Expired, Reader
 from casreg.gc.uploads import as_given_up
 from casreg.gc.work import Report, threads_for
 from casreg.keys import DATA_PREFIXES
+from casreg.listing import every_ref_name
 from casreg.threads import ahead_in_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from casreg.gc.names import Kind
     from casreg.gc.terms import Terms
@@ -95,7 +95,7 @@ def plan(repository: Repository, terms: Terms, progress: ProgressCallback | None
     under_way = names_of(read_list(repository.backend, held) or ())
     listing = _listed(repository, terms, under_way, report)
     reader = Reader(repository, terms)
-    refs = ref_names(repository)
+    refs = every_ref_name(repository)
     expired = _without_live(repository, terms, reader, refs, listing, report)
     for name in lists_of(held.head):
         listing.old.pop(name, None)
@@ -134,11 +134,15 @@ def _listed(repository: Repository, terms: Terms, under_way: set[Name], report: 
 
 
 def _without_live(
-    repository: Repository, terms: Terms, reader: Reader, refs: set[str], listing: _Listing, report: Report
+    repository: Repository,
+    terms: Terms,
+    reader: Reader,
+    names: Sequence[str],
+    listing: _Listing,
+    report: Report,
 ) -> list[Expired]:
     """Take what refs reach out of the listing. Returns their expired versions that are still there."""
     expired: list[Expired] = []
-    names = sorted(refs)
     reached = ahead_in_parts(
         lambda name: reader.reach(as_given_up(reader.held(name), terms))[1],
         names,

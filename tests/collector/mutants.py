@@ -20,6 +20,7 @@ from casreg.gc.names import key_of, names_of
 from casreg.head import INITIAL, Head, bad_keys, condemn, dump_head
 from casreg.ingest import packing
 from casreg.keys import HEAD, is_data_key, manifest_key, ref_key
+from casreg.listing import every_ref_name
 from casreg.refs import commit as commits, fencing, landing
 from casreg.refs.fencing import Fence, FenceReader, Reuse
 from casreg.refs.history import History
@@ -128,13 +129,12 @@ def fence_without_listing(patch: pytest.MonkeyPatch) -> None:
     real = fence.fence
 
     def fenced(repository: Any, run: Any, candidates: Any, reader: Any, known: Any, *rest: Any) -> Any:
-        patch.setattr(fence, "ref_names", lambda _: set(known))
+        patch.setattr(fence, "every_ref_name", lambda _: list(known))
         try:
             return real(repository, run, candidates, reader, known, *rest)
         finally:
-            patch.setattr(fence, "ref_names", names)
+            patch.setattr(fence, "every_ref_name", every_ref_name)
 
-    names = fence.ref_names
     patch.setattr(steps, "fence", fenced)
 
 
