@@ -1,5 +1,7 @@
 """The golden repositories: makes them, the test vectors and the examples of docs/format.md. `scripts/golden` runs this.
 
+Format 1 is frozen: what is there is never made again, only what is added here and not there yet.
+
 What is random or depends on the clock is fixed here, so that the same code and the same libraries make the same
 bytes.  (Another release of zstd may make other packs, with the same identities.)
 """

@@ -21,7 +21,7 @@ from casreg.exceptions import UnsupportedFormatError
 from casreg.refs import spill
 from casreg.versions import parse_version
 from format import scribe, stranger
-from format.golden import EXPECTED, GOLDEN, REPOSITORIES, build, describe, files_now, frozen, shortened
+from format.golden import EXPECTED, GOLDEN, REPOSITORIES, build, describe, files_now, frozen, main, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -197,6 +197,32 @@ def test_no_byte_of_what_is_golden_has_changed() -> None:
     """Every file that was ever golden is there as it was, and none that is not frozen with its digest."""
     assert files_now() == frozen()
     assert set(REPOSITORIES) <= {path.name for path in GOLDEN.iterdir()}
+
+
+def test_nothing_that_is_there_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`scripts/golden` leaves every byte as it is, and adds what is missing."""
+    copied = shutil.copytree(GOLDEN, tmp_path / "golden")
+    digests = frozen()
+    before = {path.relative_to(copied): path.read_bytes() for path in files_of(copied)}
+    for name, path in (
+        ("GOLDEN", ""),
+        ("EXPECTED", EXPECTED.name),
+        ("DIGESTS", "frozen.b3"),
+        ("BUNDLE", "some.casreg"),
+    ):
+        monkeypatch.setattr(f"format.golden.{name}", copied / path)
+    monkeypatch.setattr("format.examples.rewrite", lambda: None)
+    monkeypatch.setitem(REPOSITORIES, "another", lambda backend: Registry(backend).save("x", 1))
+    main()
+    after = {path.relative_to(copied): path.read_bytes() for path in files_of(copied)}
+    new = {path for path in after if path.parts[0] == "another"}
+    assert len(new) == 3
+    grown = {path for path in after if before.get(path) != after[path]} - new
+    assert {path.name for path in grown} == {EXPECTED.name, "frozen.b3"}
+    expected = json.loads((copied / EXPECTED.name).read_text(encoding="utf-8"))
+    assert expected.pop("another")["x"]["versions"].keys() == {"1.0.0"}
+    assert expected == FROZEN
+    assert frozen().items() >= digests.items()
 
 
 @pytest.mark.parametrize("name", REPOSITORIES)
