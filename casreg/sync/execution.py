@@ -190,7 +190,6 @@ class _Worker:
                 log.debug("one of several refs cannot be read, so that each is begun alone: %s", err)
                 begun = {}
             for look in planned:
-                self._totals.check()
                 self._bring(look, begun.get(look.name))
         except StoppedError:
             raise

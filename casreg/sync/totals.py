@@ -44,15 +44,6 @@ class Totals:
         """Let each copy end at its next report."""
         self._stopped = True
 
-    def check(self) -> None:
-        """See that copies may go on.
-
-        Raises:
-            StoppedError: Not any more.
-        """
-        if self._stopped:
-            raise StoppedError
-
     def meter(self) -> Meter:
         """What counts one version."""
         last = Progress("copy", "", 0, 0, 0, 0)

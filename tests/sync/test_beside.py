@@ -196,12 +196,16 @@ def test_the_order_of_a_begun_commit_matters(rule: str, monkeypatch: pytest.Monk
         _new_name_beside_a_collector(limit=900)  # all orders
 
 
-def test_two_syncs_at_once() -> None:
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_two_syncs_at_once(overwrite: bool) -> None:
     """Both end well, there is one of everything, and one of them says that it has brought it."""
     others: list[Synced] = []
 
+    def one(world: World) -> None:
+        world.done = world.to.sync(world.from_, overwrite=overwrite)
+
     def other(world: World) -> None:
-        others.append(world.at_target.sync(world.at_source))
+        others.append(world.at_target.sync(world.at_source, overwrite=overwrite))
 
     def check(world: World) -> None:
         _check(world)
@@ -211,7 +215,7 @@ def test_two_syncs_at_once() -> None:
         assert world.target.info("thing@prod")["version"] == "1.0.2"
         assert world.target.sync(world.source).labels == ()
 
-    done = explore(_world(), [_sync, other], check, max_preemptions=1, limit=250)
+    done = explore(_world(), [one, other], check, max_preemptions=1, limit=250)
     assert done.runs > 20
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from casreg import MemoryBackend, Registry
 from casreg.exceptions import CasregError, CommitUnknownError
+from casreg.keys import ref_key
 from casreg.testing.faults import FaultKind, until_clean
 from sync.lab import Far, filled, noise, seen
 
@@ -209,3 +210,19 @@ def test_killed_at_any_moment(tmp_path: Path, shared_places: Places) -> None:
 def test_killed_at_any_moment_many_times(tmp_path: Path, shared_places: Places) -> None:
     """The same, 50 times."""
     _killed(tmp_path, shared_places.new(), 50)
+
+
+def test_a_damaged_ref_that_came_meanwhile_keeps_back_no_other_name() -> None:
+    """It is begun together with others, which are begun alone then."""
+    source, target = Registry(Far(), cache=False), Registry(Far(), cache=False)
+    for number in range(40):
+        source.save(f"name:{number}", number)
+
+    def come(report: Progress) -> None:
+        if report.phase == "survey" and report.done == report.total:
+            target.backend.create(ref_key("name:5"), b"{}")
+
+    done = target.sync(source, progress=come)
+
+    assert [(one.kind, one.about) for one in done.failed] == [("unreadable", "name:5")]
+    assert len(done.copied) == 39

@@ -375,3 +375,21 @@ def test_mounts_of_a_store_are_synced() -> None:
     with pytest.raises(ReadOnlyError):
         store.sync("a", "b")
     assert len(store.sync("a", "b", dry_run=True).copied) == 5
+
+
+def test_what_was_compared_long_ago_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a sync of hours: what was deleted at the source since then does not come, and what moved comes as it is."""
+    source, target = filled(MemoryBackend()), new()
+
+    def go_on(report: Progress) -> None:
+        if report.phase == "survey" and report.done == report.total:
+            source.delete("small")
+            source.tag("my:data", "prod", "1.0.2")
+
+    monkeypatch.setattr("casreg.sync.execution.FRESH", -1.0)
+    done = target.sync(source, progress=go_on)
+
+    assert not target.has_object("small")
+    assert target.info("my:data@prod")["version"] == "1.0.2"
+    assert done.clean
+    assert seen(target) == seen(source)
