@@ -78,22 +78,3 @@ def test_many_walks() -> None:
     found = _walks(4_000, 1)
     assert found is None, str(found)
     assert _walks(4_000, 1, Rule.HEED_HEAD) is not None
-
-
-def test_the_race_that_the_head_is_read_for() -> None:
-    """The run that `docs/concurrency.md` tells: a writer reads the head first, and the ref when it has been fenced."""
-    found = explore(WITHOUT[Rule.REF_BEFORE_HEAD], Rule.REF_BEFORE_HEAD)
-    told = [
-        "w1: get head → idle first {}",
-        "d: swap ref 0 to [] stamp None → ok",
-        "g1: swap head to condemned c1 {pack.0} → ok",
-        "w1: get ref 1",
-        "w1: list data → {pack.0}",
-        "g1: swap head to verdict c1 {pack.0} → ok",
-        "w1: swap ref 1 to [w1=pack.0] stamp first → ok",
-        "g1: delete pack.0 → ok",
-    ]
-    at = {step: next(n for n, line in enumerate(found.trace) if line.startswith(step)) for step in told}
-    assert at[told[0]] < at[told[2]] < at[told[5]]
-    assert at[told[5]] < at[told[7]] == len(found.trace) - 1
-    assert at[told[6]] < at[told[7]]
