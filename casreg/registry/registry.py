@@ -20,7 +20,7 @@ from casreg.exceptions import (
     InvalidVersionError,
     ObjectNotFoundError,
 )
-from casreg.gc import Terms, collect, mark_bad, prune, seconds
+from casreg.gc import Terms as GcTerms, collect, mark_bad, prune, seconds
 from casreg.listing import describe, describe_all, history_of, list_all, list_names, list_versions, summaries
 from casreg.loading import LoadOptions, load
 from casreg.materializers.builtin import BUILTIN
@@ -1128,7 +1128,7 @@ class Registry(MutableMapping[str, Any]):
             CommitConflictError, CommitUnknownError: Others kept winning; an answer was lost. Collect again.
             StorageError: The storage refused or failed. Collect again: the next collection goes on from there.
         """
-        terms = Terms(
+        terms = GcTerms(
             min_age=seconds(min_age, "min_age"),
             undelete_window=seconds(undelete_window, "undelete_window"),
             shared_fs=flag(shared_fs, "shared_fs"),
