@@ -313,6 +313,27 @@ def test_gc(registry: Registry) -> None:
     assert "duration" in error("gc", "--min-age", "soon", "-y", code=2)
 
 
+def test_gc_that_compacts(registry: Registry) -> None:
+    """What would be moved, and what was, in words and in JSON; the exit code says that something damaged was left."""
+    for number in range(8):
+        registry.save(f"small:{number}", noise(40_000, seed=number))
+    words = ["gc", "--compact", "--min-age", "0"]
+    dry = ok(*words, "--dry-run")
+    assert "313.0 KiB would be moved out of 8 packs of 8 versions, which gains" in dry.err
+    seen = ok(*words, "--dry-run", "--json").json["compaction"]
+    assert (seen["packs"], seen["versions"], seen["left"]) == (8, 8, {})
+    key = min(info.key for info in registry.backend.list("packs/"))
+    data = bytearray(registry.backend.get(key).data)
+    data[100] ^= 1
+    registry.backend.delete([key])
+    registry.backend.create(key, data)
+    done = run(*words, "--yes")
+    assert done.code == 5
+    assert "moved out of 7 packs of 7 versions" in done.err
+    assert f"{key} stays as it is: " in done.err
+    assert "nothing is there to compact" in ok(*words, "--yes").err
+
+
 # ------------------------------------------------------------------------------------------------ places
 
 

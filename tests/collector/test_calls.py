@@ -126,11 +126,30 @@ def test_the_registrys_progress_is_told() -> None:
     assert {one.phase for one in told} >= {"list", "delete"}
 
 
-@pytest.mark.parametrize("option", ["dry_run", "shared_fs"])
+@pytest.mark.parametrize("option", ["compact", "dry_run", "shared_fs"])
 def test_flags_are_flags(option: str) -> None:
     """A text would count as yes."""
     with pytest.raises(InvalidArgumentError, match=option):
         Registry(MemoryBackend()).gc(**{option: "no"})  # type: ignore[arg-type]
+
+
+def test_a_collection_that_compacts() -> None:
+    """The result says what was moved, and is as plain as without; and nothing is compacted unless that is said."""
+    registry = Registry(MemoryBackend())
+    parts = [noise(200_000, number) for number in range(8)]
+    registry.save("thing", b"".join(parts))
+    registry.save("thing", b"".join([*parts[:2], parts[7]]))
+    registry.delete("thing", "1.0.0")
+    plain = registry.gc(min_age=0, undelete_window=0)
+    assert (plain.files["packs"], plain.compaction) == (0, None)
+    done = registry.gc(min_age=0, undelete_window=0, compact=True)
+    assert pickle.loads(pickle.dumps(done)) == done
+    moved = json.loads(json.dumps(asdict(done)))["compaction"]
+    assert (moved["packs"], moved["versions"], moved["left"]) == (1, 1, {})
+    assert moved["freed"] > 1_600_000
+    assert 300_000 < moved["rewritten"] < 500_000
+    assert done.files["packs"] == 1
+    assert registry.load("thing") == b"".join([*parts[:2], parts[7]])
 
 
 def pruned_place() -> Registry:
