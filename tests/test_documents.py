@@ -24,9 +24,11 @@ def code_of(page: str) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    """What `#…` may name in a page: its headings, spelt as Markdown renderers do."""
-    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    """What `#…` may name in a page: its headings, spelt as Markdown renderers do, and places with a name of their own."""
+    text = page.read_text("utf-8")
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    spelt = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return {*spelt, *re.findall(r'<a id="([^"]+)">', text)}
 
 
 @pytest.mark.parametrize("page", ["tutorial.md", "migrating-from-mindtrace.md"])
