@@ -11,13 +11,20 @@ from casreg import Registry
 from casreg.backends.local import LocalBackend
 from casreg.backends.memory import MemoryBackend
 from casreg.canonical import seal
-from casreg.exceptions import ObjectNotFoundError, ReadOnlyError, UnsafeStorageError, UnsupportedFormatError
+from casreg.exceptions import (
+    ObjectNotFoundError,
+    ReadOnlyError,
+    StoragePermissionError,
+    UnsafeStorageError,
+    UnsupportedFormatError,
+)
 from casreg.keys import HEAD, MARKER, is_data_key
 from casreg.marker import PROBE_OK, Probe, dump_marker, new_marker
 from collector.lab import check, needed, stored
 from verify.lab import contents, files_of, harm_key, little, noise, overwrite, place_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from typing_extensions import Buffer
@@ -315,6 +322,28 @@ def test_a_storage_that_ignores_conditions_is_refused() -> None:
     with pytest.raises(UnsafeStorageError, match="does not honour conditional writes"):
         Registry(place).adopt()
     assert {key: data for key, data in files_of(place).items() if not key.startswith("probe/")} == before
+
+
+def test_who_may_not_delete_adopts_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    """Only the index goes on naming what is gone, which is said; what it lacks is noted."""
+
+    class Guarded(MemoryBackend):
+        def delete(self, keys: Iterable[str]) -> None:
+            if list(keys):
+                raise StoragePermissionError("on purpose: nothing may be deleted")
+
+    files = dict(little()[0])
+    gone = next(key for key in files if key.startswith("packs/"))
+    del files[gone]
+    place = Guarded()
+    for key, data in files.items():
+        place.create(key, data)
+    before = {info.key for info in place.list("index/")}
+    done = Registry(place).adopt()
+    assert [one.key for one in done.report.damages] == [gone]
+    assert before <= {info.key for info in place.list("index/")}
+    assert any("cannot be deleted" in message for message in caplog.messages)
+    assert head(place)["state"] == "idle"
 
 
 def test_a_damaged_index_is_none() -> None:
