@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from casreg.materializers.tree.objects.require import array, count, has, own, require, within
 from casreg.materializers.tree.objects.tree_nodes import check_children
-
-_NODE_FIELDS: Final = "feature_idx num_threshold left right is_leaf is_categorical bitset_idx depth"
 
 
 def single(value: Any) -> None:
