@@ -38,7 +38,8 @@ casreg diff my:weights 1.0.0                                             # again
   `CASREG_REGISTRY_DIR` names.
 - `-r PLACE` names another one, before or behind the command: a path (`-r ./models`, also a bundle `models.casreg`), a URI
   (`-r s3://bucket/models`), or the location of a mount (`-r team`). A word without a slash is a mount if there is one of
-  that location, else a folder that is here, and otherwise an error, so that a misspelt mount is not an empty folder.
+  that location, else a folder that is here, and otherwise an error, so that a misspelt mount is not an empty folder. `-`
+  is the registry that is meant without a word: `casreg sync - ./copy`.
 - `team/my:model` is the object `my:model` in the mount `team`, whatever the default is; so is `casreg ls team/`. Mounts are
   those of `Store()`: of the [configuration file](store.md#store-and-its-configuration) and of `CASREG_MOUNTS`; `casreg
   mounts` lists them. Each is opened with its own settings (`read_only`, `mutable`, `allow_underscore`, `cache`), and all

@@ -60,8 +60,8 @@ def init(session: Session, place: str | None) -> None:
 def mounts(session: Session) -> None:
     """List the mounts of the configuration file and of CASREG_MOUNTS. Each name may have its location before it.
 
-    The first line is the registry that is meant where no location is said. A mount is `team`, and a name in it
-    `team/my:model`; `-r team` means the whole mount.
+    The first line is the registry that is meant where no location is said; where a place has to be, it is `-`. A mount is
+    `team`, and a name in it `team/my:model`; `-r team` means the whole mount.
     """
     store = casreg.Store()
     found = [store.get_mount(location) for location in store.list_mounts()]

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from casreg import Mount, Registry
 
+DEFAULT: Final = "-"
+"""The registry that is meant where nothing is said, where something has to be."""
+
 _PLACE: Final = ("/", os.sep, "://", "~")
 
 
@@ -105,12 +108,15 @@ def registry_at(place: str) -> Registry:
 
 
 def opened(place: str) -> Registry | Mount:
-    """What `--registry` means: a word is the location of a mount, or a folder that is here; all else is a place.
+    """What `--registry` means: `-` is the default registry, a word is the location of a mount, or a folder that is here;
+    all else is a place.
 
     Raises:
         StoreLocationNotFound: It is a word, and neither a mount nor a folder.
         InvalidArgumentError: It cannot be understood.
     """
+    if place == DEFAULT:
+        return casreg.Registry()
     if is_place(place):
         return casreg.Registry(place)
     store = casreg.Store()

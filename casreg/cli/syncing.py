@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     short_help="Bring a registry up to date with another.",
     examples=(
         "casreg sync ./models s3://bucket/models --dry-run",
+        "casreg sync - s3://bucket/mine",
         "casreg sync team ./copy my:data my:model",
         "casreg sync s3://bucket/models gs://bucket/models --delete -y -q    # in cron",
     ),
@@ -58,9 +59,10 @@ def sync(
     """Copy what SOURCE has and TARGET has not: all names, or those that are given, with all their versions.
 
     Versions keep their numbers, digests, times, metadata, notes, tags and protection; only what is missing is moved.
-    SOURCE and TARGET are paths, URIs or locations of mounts; SOURCE may be a bundle. What disagrees (a version with
-    other content, a tag that both sides moved) is reported and stays, unless --overwrite says otherwise; the exit code
-    is 4 then, and 5 if something could not be read. All else is copied all the same, and another sync goes on.
+    SOURCE and TARGET are paths, URIs, locations of mounts, or `-` for your default registry; SOURCE may be a bundle.
+    What disagrees (a version with other content, a tag that both sides moved) is reported and stays, unless --overwrite
+    says otherwise; the exit code is 4 then, and 5 if something could not be read. All else is copied all the same, and
+    another sync goes on.
     """
     if session.registry is not None:
         raise InvalidArgumentError("SOURCE and TARGET say where: leave --registry out")

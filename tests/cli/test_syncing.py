@@ -48,6 +48,16 @@ def test_everything_and_again(source: str, target: str) -> None:
     assert ok("ls", "-r", target).out.replace(target, "") == ok("ls", "-r", source).out.replace(source, "")
 
 
+def test_the_default_registry_is_a_dash(target: str) -> None:
+    """On either side, as `casreg mounts` lists it; the mount that is called default is another one."""
+    Registry().save("mine", 1)
+    assert ok("sync", "-", target).lines == ["copied: mine@1.0.0"]
+    Registry(target).save("theirs", 2)
+    assert ok("sync", target, "-").lines == ["copied: theirs@1.0.0"]
+    assert Registry().list_objects() == ["mine", "theirs"]
+    assert ok("ls", "-r", "-").out == ok("ls").out
+
+
 def test_a_dry_run_and_names(source: str, target: str) -> None:
     """It says what would be, and makes nothing."""
     done = ok("sync", source, target, "y", "--dry-run")
