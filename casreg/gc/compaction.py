@@ -250,10 +250,11 @@ class _Compactor:
         for digest in needing:
             missing = bad.intersection(found.below[digest])
             if missing:
+                held.update(found.below[digest])
+            if missing and digest in found.living:  # of a deleted one, some may have been collected
                 key = key_of(found.packs[min(missing)].ref)
                 why = f"it needs {key}, which is lost, damaged or being collected"
                 self._done.left[manifest_key(digest)] = why
-                held.update(found.below[digest])
         return [pack for pack in batch if pack.ref.name not in held]
 
     def _swing(
@@ -266,7 +267,8 @@ class _Compactor:
     ) -> set[str]:
         """Let everything that names these manifests name new ones. Returns the packs that are needed all the same."""
         stay: set[str] = set()
-        shared: dict[Digest, Replacement] = {}
+        shared: dict[Digest, Replacement] = {}  # what later names need as well
+        last = {digest: max(use.name for use in found.uses[digest]) for digest in needing}
 
         def made(digest: Digest) -> tuple[Digest, Replacement | None]:
             try:
@@ -284,15 +286,12 @@ class _Compactor:
                 wanted = dict.fromkeys(digest for _, digest in some if digest not in shared)
                 new = dict(ahead(made, wanted, self._threads))
                 replacements = {digest: one for digest, one in {**shared, **new}.items() if one is not None}
-                shared.update(
-                    (digest, one)
-                    for digest, one in replacements.items()
-                    if len({use.name for use in found.uses[digest]}) > 1
-                )
+                shared.update((digest, one) for digest, one in replacements.items() if last[digest] > name)
                 mine = [(use, digest) for use, digest in some if digest in replacements]
                 versions = [(use.version, digest) for use, digest in mine]
                 self._done.versions += swing(self._repository, name, versions, replacements)
                 self._done.uses.update(mine)
+            shared = {digest: one for digest, one in shared.items() if last[digest] > name}
         return stay
 
     def _by_name(

@@ -115,11 +115,13 @@ class Occupancy:
     Attributes:
         packs: By name, in the order of first use: of names, and of their versions, ascending.
         below: The names of the packs of each manifest that has to stay.
-        uses: Of each of these, everything that names it.
+        living: Those of them that a version has which lives.
+        uses: Of each, everything that names it.
     """
 
     packs: dict[str, Pack] = field(default_factory=dict)
     below: dict[Digest, tuple[str, ...]] = field(default_factory=dict)
+    living: set[Digest] = field(default_factory=set)
     uses: dict[Digest, list[Use]] = field(default_factory=dict)
 
     def needing(self, packs: AbstractSet[str]) -> list[Digest]:
@@ -133,6 +135,7 @@ class _Of:
 
     packs: dict[str, Pack] = field(default_factory=dict)
     below: dict[Digest, tuple[str, ...]] = field(default_factory=dict)
+    living: set[Digest] = field(default_factory=set)
     named: list[tuple[Version, Digest]] = field(default_factory=list)
 
 
@@ -172,6 +175,8 @@ def _needs(reader: Reader, name: str, history: History) -> _Of:
     for named in sorted(reader.named(history), key=lambda named: named.version):
         digest = named.entry.manifest
         of.named.append((named.version, digest))
+        if named.lives:
+            of.living.add(digest)
         if not named.protected or digest in of.below:
             continue
         placement = reader.placed(name, named)
@@ -200,5 +205,6 @@ def _add(found: Occupancy, name: str, of: _Of) -> None:
             known.needed.add_all(pack.needed)
     for digest, names in of.below.items():
         found.below.setdefault(digest, tuple(found.packs[one].ref.name for one in names))
+    found.living |= of.living
     for version, digest in of.named:
         found.uses.setdefault(digest, []).append(Use(name, version))

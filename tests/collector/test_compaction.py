@@ -288,6 +288,50 @@ def test_what_is_past_its_window_does_not_count(place: MemoryBackend) -> None:
         Registry(place).undelete("a", "1.0.5")
 
 
+def test_a_manifest_of_two_names_stays_one(place: MemoryBackend) -> None:
+    """A version that was copied within its repository has one manifest for both names; so it is afterwards."""
+    registry = Registry(place)
+    for name in ("aa", "x", "y"):
+        registry.copy("a@1.0.7", target=name)
+    registry.delete("y")
+    compact(Repository(place), KEPT)
+    named = {row["manifest"] for row in _entries(place) if row["name"] in ("aa", "x", "y")}
+    assert len(named) == 1
+    assert named <= {
+        row["manifest"] for row in _entries(place) if row["version"] == "1.0.7" and row["name"] == "a"
+    }
+    registry.undelete("y", "1.0.7")
+    gc(place)
+    assert registry.load("y") == registry.load("aa") == changing(8)[7]
+
+
+def test_a_deleted_version_of_which_a_part_is_gone(place: MemoryBackend) -> None:
+    """A collector that granted less time took some of it: that is no damage, and holds up nobody else."""
+    registry = Registry(place)
+    registry.save("z", part(500, 300_000) + part(501, 300_000))
+    (own,) = (
+        packs(place) - {key for key in packs(place) if key in needed_by(place, "a")} - needed_by(place, "b")
+    )
+    registry.delete("z")
+    place.delete(own)
+    before = loads(place)
+    done = compact(Repository(place), KEPT)
+    assert done.left == {}
+    assert 0 < done.packs < 9  # those that it still has stay with it
+    assert loads(place) == before
+
+
+def needed_by(place: Backend, name: str) -> set[str]:
+    """The packs of all versions of a name, deleted ones too."""
+    keys = set()
+    for row in _entries(place):
+        if row["name"] == name:
+            key = f"manifests/{row['manifest'][:2]}/{row['manifest']}"
+            for pack, *_ in json.loads(place.get(key).data.split(b"\n")[3])["packs"]:
+                keys.add(f"packs/{pack.partition('-')[2][:2]}/{pack}")
+    return keys
+
+
 def test_what_is_young_is_not_moved(place: MemoryBackend) -> None:
     """A pack that could not be collected yet is not rewritten either."""
     day = replace(NOW, min_age=86_400.0)
