@@ -353,6 +353,18 @@ def test_the_rarer_repositories_have_what_is_rare() -> None:
         assert [kept["names"] is None for kept in head["kept"]] == [False, True]
 
 
+def test_fields_that_nobody_knows_go_along_and_words_stay(tmp_path: Path) -> None:
+    """A version that is copied has the fields that its entry had; what a ref requires of writers it requires of them there."""
+    folder = shutil.copytree(GOLDEN / "later", tmp_path / "later")
+    ref = folder / "refs" / "later_!one"
+    body = stranger.unseal(ref.read_bytes(), "ref")
+    ref.write_bytes(scribe.seal(scribe.canonical({**body, "requires": ["later"]})))
+    Registry(tmp_path / "target", allow_underscore=True).sync(folder)
+    copied = stranger.Storage(tmp_path / "target").names()["later:One"].body
+    assert copied["requires"] == []
+    assert later_fields(copied["versions"]) == later_fields(body["versions"]) == 4
+
+
 @pytest.mark.parametrize("key", ["casreg.json", "gc/head", "refs/config"])
 def test_a_word_that_nobody_knows_stops_writers_and_no_readers(key: str, everything: Path) -> None:
     """A later casreg writes one into the marker, the head or a ref: from then on this one reads only, and says why."""
