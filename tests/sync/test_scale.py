@@ -195,7 +195,6 @@ def test_some_hundred_names_through_both_clouds(chain: Chain) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(3600)
 def test_ten_thousand_names_through_both_clouds(
     chain: Chain, record_property: Callable[[str, object], None]
 ) -> None:
