@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from protocol.asking import get, get_head, list_refs, say, swap_head
+from protocol.asking import get, get_head, list_data, list_refs, say, swap_head
 from protocol.collector import finish
 from protocol.committing import land, read_both, upload, usable
 from protocol.rules import Rule
@@ -115,3 +115,27 @@ def renew(me: str, lists: Names, before: RunId, rules: Rules) -> Steps[None]:
     run: RunId = (me, before[1] + 1) if rules.has(Rule.NEW_HEAD_ID) else before
     bad = lists if rules.has(Rule.NEW_HEAD_HEEDS_LISTS) else NONE
     yield from swap_head(None, Head(run, "idle", NONE, bad))
+
+
+def adopt(me: str, rules: Rules) -> Steps[None]:
+    """Make a copy a repository of its own; by mistake, for others are at work: a new head, and every ref under a new id."""
+    while True:
+        head = yield from get_head()
+        if head is None:
+            return
+        threatened = NONE
+        if rules.has(Rule.NEW_HEAD_HEEDS_LISTS):
+            judged = head.names if head.state == "verdict" else NONE
+            threatened = judged.union(*(names for _, names in head.kept))
+            there = yield from list_data()
+            threatened &= there
+            del there, judged
+        run = (f"{me}{head.id[1] + 1}", head.id[1] + 1)
+        new = Head(run, "condemned", NONE, head.bad | threatened)
+        del threatened, run
+        outcome = yield from swap_head(head, new)
+        if outcome is Outcome.OK:
+            break
+        del head, new
+    del head
+    yield from finish(me, new, rules)

@@ -49,7 +49,8 @@ def of_steps(before: World, request: Request, after: World) -> Iterator[str]:
         case Put(name) if name in before.data | before.gone:
             yield f"I7: {name} was there before"
         case Delete(name) if name in before.data and before.head is not None:
-            if before.head.state != "verdict" or name not in before.head.names:
+            judged = before.head.names if before.head.state == "verdict" else NONE
+            if name not in judged | before.head.bad:  # who adopts makes what a verdict named bad
                 yield f"I6: {name} is deleted, and no verdict names it"
         case SwapHead(expected, new) if expected is not None and not follows(expected, new):
             yield f"I3: the head goes from {expected.state} {expected.id} to {new.state} {new.id}"
@@ -66,6 +67,8 @@ def of_steps(before: World, request: Request, after: World) -> Iterator[str]:
 
 def follows(head: Head, new: Head) -> bool:
     """Whether the step is one that the head may take."""
+    if new.state == "condemned" and not new.kept:  # an adoption
+        return new.id[1] > head.id[1] and new.id[0] != head.id[0] and not new.names and head.bad <= new.bad
     match head.state, new.state:
         case "idle", "condemned":
             is_new = new.id[1] == head.id[1] + 1 and new.id[0] != head.id[0]

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from protocol.collector import collect
-from protocol.healers import heal, renew, restore
+from protocol.healers import adopt, heal, renew, restore
 from protocol.rules import ALL, Rule, Rules
 from protocol.search import Found, Search
 from protocol.world import FIRST, Delete, Head, Put, Ref, Version, World
@@ -133,6 +133,12 @@ SMALL: dict[str, Scenario] = {
         World(frozenset(), (dead(), None), None, gone=PACK),
         {"n": by(renew, "n", frozenset(), ("c1", 1)), "w1": W1(1, remembered=("c1", 1))},
     ),
+    "adopt beside save and gc": Scenario(
+        World(PACK, (dead(), None)), {"a": by(adopt, "a"), "w1": W1(1), "g1": G1()}
+    ),
+    "adopt beside a memory and gc": Scenario(
+        World(PACK, (dead(), None)), {"a": by(adopt, "a"), "w1": W1(1, remembered=FIRST.id), "g1": G1()}
+    ),
     "save with a fault beside gc": Scenario(
         World(PACK, (old(), None), faults=1), {"w1": W1(0), "d": V0(), "g1": G1()}
     ),
@@ -173,6 +179,10 @@ LARGE: dict[str, Scenario] = {
         {"s": by(send_again, "s"), "w1": W1(0), "g1": G1(some=True), "g2": G2(some=True, runs=2)},
     ),
     "three gc": Scenario(World(PACK, (old(),)), {"w1": W1(0), "d": V0(), "g1": G1(), "g2": G2(), "g3": G3()}),
+    "two adopt beside save and gc": Scenario(
+        World(PACK, (dead(), None)),
+        {"a1": by(adopt, "a1"), "a2": by(adopt, "a2"), "w1": W1(1), "g1": G1()},
+    ),
     "two compact beside save, delete and gc": Scenario(
         World(PACK, (old(), None)),
         {"k1": by(compact, "k1", 0), "k2": by(compact, "k2", 0), "w1": W1(1), "d": V0(), "g1": G1()},
