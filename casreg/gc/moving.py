@@ -204,12 +204,13 @@ class Moving:
             before = pack.name
             if len(read) < len(request):
                 broken.add(pack.name)
-                found = {one.digest for one in read}
-                lost = [digest.hex() for digest, _ in request if digest not in found]
-                self._leave(
-                    pack,
-                    f"{key_of(pack)}: {len(lost)} chunks are damaged or lost, as {lost[0]}; run `verify`",
-                )
+                if self._is_there(pack):
+                    found = {one.digest for one in read}
+                    lost = [digest.hex() for digest, _ in request if digest not in found]
+                    self._leave(
+                        pack,
+                        f"{key_of(pack)}: {len(lost)} chunks are damaged or lost, as {lost[0]}; run `verify`",
+                    )
             if pack.name in broken:
                 held.clear()
                 continue
@@ -220,6 +221,7 @@ class Moving:
         flush()
 
     def _is_there(self, pack: PackRef) -> bool:
+        """Whether it has not gone, since others have moved what it held."""
         try:
             self._backend.get(key_of(pack), 0, 1)
         except NotFound:
