@@ -7,7 +7,8 @@ damaged is never written over: files get new names, and refs are swung to them.
 `verification` is all of the first: `survey` goes through names, with `histories` (one name), `structure` (one version) and
 `tables` (of packs); `roots` looks at what belongs to no version, `checking` reads packs; `findings` holds what is found until
 `report` says it. `healing` is all of the second: `supply` has chunks from wherever they are whole, which `shelf` finds in
-packs; `rebuilding` writes a version anew, `recovering` brings refs back, `heads` the marker and the collector's head.
+packs; `rebuilding` writes a version anew, `recovering` brings refs back, `heads` the marker and the collector's head;
+`uploads` takes away what held a save that is not finished.
 """
 
 from __future__ import annotations

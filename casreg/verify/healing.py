@@ -19,6 +19,7 @@ from casreg.keys import manifest_key, parse_data_key
 from casreg.names import is_hidden
 from casreg.packs import key_of
 from casreg.progress import Progress
+from casreg.refs.uploads import holds_uploads
 from casreg.verify.heads import renew_head, renew_marker
 from casreg.verify.histories import read_name
 from casreg.verify.rebuilding import Case, Missing, swing
@@ -28,6 +29,7 @@ from casreg.verify.structure import look
 from casreg.verify.supply import LostError, Supply
 from casreg.verify.survey import names_in
 from casreg.verify.tables import PackTables, read_table
+from casreg.verify.uploads import take_away
 from casreg.verify.verification import examine, look_at_roots
 
 if TYPE_CHECKING:
@@ -136,9 +138,12 @@ class _Healer:
 
     def _heal_names(self, lost: Sequence[str]) -> None:
         """Refs first, then segments of histories: what they lead to is looked at then."""
-        named = {*(_name(found) for found in self._damaged("ref", "history")), *lost}
-        for name in (_name(found) for found in self._damaged("ref")):
-            self._recover(name, Recovery.ref)
+        refs = [_name(found) for found in self._damaged("ref")]
+        uploads = take_away(self._target, refs, self._damaged("manifest", "placement"))
+        named = {*(_name(found) for found in self._damaged("ref", "history")), *lost, *uploads}
+        for name in refs:
+            if name not in uploads:
+                self._recover(name, Recovery.ref)
         self._brought = [name for name in lost if self._recover(name, Recovery.ref)]
         for name in sorted({_name(found) for found in self._damaged("history")}):
             self._recover(name, Recovery.history)
@@ -211,7 +216,8 @@ class _Healer:
     def foreseen(self, began: float) -> Healing:
         """Say what could be healed."""
         for found in self._damaged("ref", "history"):
-            self._foresee_name(_name(found), found)
+            if not holds_uploads(_name(found)):
+                self._foresee_name(_name(found), found)
         self._brought = self._lost_refs()
         for case in self._cases():
             try:
@@ -274,7 +280,7 @@ class _Healer:
         uses: dict[Use, None] = {}
         for found in self._seen.findings.all():
             if found.kind in ("manifest", "placement") and found.severity == "damage":
-                uses.update(dict.fromkeys(found.uses))
+                uses.update((use, None) for use in found.uses if not holds_uploads(use.name))
         for pack, needing in self._seen.needed.items():
             if self._is_bad(pack):
                 uses.update(dict.fromkeys(needing))
