@@ -28,7 +28,7 @@ from casreg.repository.swinging import Replacement, swing
 from casreg.threads import ahead
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence, Set as AbstractSet
 
     from casreg.digest import Digest
     from casreg.gc.names import Name
@@ -225,9 +225,11 @@ class _Compactor:
         # Read before anything is seen or sent, so that this counts as long as the head remembers the run.
         fence = self._repository.refs.fences.read()
         moving.settle(fence)
-        free = self._free(found, batch, moving, fence)
+        looked = moving.look(batch)
+        there = {name: frames for name, frames in looked.items() if frames is not None}
+        free = self._free(found, batch, looked.keys() - there.keys(), moving, fence)
         written = len(moving.written)
-        frames = moving.copy(free, staying, fence)
+        frames = moving.copy([pack for pack in free if pack.ref.name in there], there, staying, fence)
         # Before refs name them: whoever goes on with what is interrupted from here on finds what was moved already.
         remember_packs(self._repository, moving.written[written:], moving.seen)
         stay = self._swing(found, found.needing(frames.keys()), frames, moving, fence)
@@ -236,26 +238,39 @@ class _Compactor:
         self._repository.index.forget({pack.ref.name for pack in done})
         return done
 
-    def _free(self, found: Occupancy, batch: Sequence[Pack], moving: Moving, fence: Fence) -> list[Pack]:
-        """The packs of a batch that nothing holds where they are.
+    def _free(
+        self, found: Occupancy, batch: Sequence[Pack], gone: AbstractSet[str], moving: Moving, fence: Fence
+    ) -> list[Pack]:
+        """The packs of a batch that nothing holds where they are. `gone`: those that are not there.
 
         A version that also needs a file which must not be named anew stays as it is, and with it all of its packs.
         """
         names = {pack.ref.name for pack in batch}
         needing = found.needing(names)
         kept = {name for digest in needing for name in found.below[digest]} - names
-        bad = moving.unusable((found.packs[name].ref for name in sorted(kept)), fence)
+        bad = {*gone, *moving.unusable((found.packs[name].ref for name in sorted(kept)), fence)}
         bad |= {pack.ref.name for pack in batch if key_of(pack.ref) in fence.bad}
         held = set(bad)
         for digest in needing:
             missing = bad.intersection(found.below[digest])
             if missing:
                 held.update(found.below[digest])
-            if missing and digest in found.living:  # of a deleted one, some may have been collected
+            # Of what was deleted, a part may have been collected: that is no damage.
+            if missing and digest in found.living and self._is_named(digest, found.uses[digest]):
                 key = key_of(found.packs[min(missing)].ref)
                 why = f"it needs {key}, which is lost, damaged or being collected"
                 self._done.left[manifest_key(digest)] = why
         return [pack for pack in batch if pack.ref.name not in held]
+
+    def _is_named(self, digest: Digest, uses: Sequence[Use]) -> bool:
+        """Whether a manifest is named still: others may have moved what it was, and collected its packs."""
+
+        def asked(use: Use) -> bool:
+            return self._repository.refs.ask(
+                use.name, lambda history: history is not None and history.names(use.version, digest)
+            )
+
+        return any(map(asked, uses))
 
     def _swing(
         self,

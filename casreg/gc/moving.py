@@ -92,7 +92,27 @@ class Moving:
 
         return {name for name, is_usable in ahead(look, packs, self._threads) if not is_usable}
 
-    def copy(self, packs: Sequence[Pack], staying: Mapping[str, PackRef], fence: Fence) -> dict[str, Frames]:
+    def look(self, packs: Sequence[Pack]) -> dict[str, Frames | None]:
+        """The frames of each of these packs, by name; None of one that is not there. Those that are damaged are left out.
+
+        Raises:
+            StorageError: One cannot be read.
+        """
+        frames: dict[str, Frames | None] = {}
+        for pack, found in ahead(lambda pack: (pack, self._frames(pack.ref)), packs, self._threads):
+            if isinstance(found, CorruptError):
+                self._leave(pack.ref, str(found))
+            else:
+                frames[pack.ref.name] = found
+        return frames
+
+    def copy(
+        self,
+        packs: Sequence[Pack],
+        frames: Mapping[str, Frames],
+        staying: Mapping[str, PackRef],
+        fence: Fence,
+    ) -> dict[str, Frames]:
         """Copy what is needed of these packs, in their order. Returns the frames of those that were copied whole.
 
         A chunk that is in several of them is copied once, and not at all if it is in a pack that stays, and whole there: as
@@ -100,21 +120,21 @@ class Moving:
 
         Args:
             packs: Which.
+            frames: Of each.
             staying: The packs that versions need and that are not moved, by name.
             fence: The head as it was read before.
 
         Raises:
             StorageError: A pack cannot be read, or written.
         """
-        frames, needed = self._needed(packs)
+        needed = self._needed(packs, frames)
         digests = {digest: place for wanted in needed.values() for digest, place in wanted}
         self._find(digests, staying, fence)
         total = sum(place.located.length for wanted in needed.values() for _, place in wanted)
         packing = Packing(self._backend, Sound(self.places), total)
         try:
             new = packing.claim(digests)
-            order = list(_once(needed.values(), new))
-            self._append(packing, order)
+            self._append(packing, list(_once(needed.values(), new)))
             packing.finish()
         finally:
             packing.close()
@@ -124,9 +144,9 @@ class Moving:
             self.places.update((digest, Place(sealed.ref, at)) for digest, at in sealed.table.items())
         self._tell(total, packing.stored)
         return {
-            name: one
-            for name, one in frames.items()
-            if all(digest in self.places for digest, _ in needed[name])
+            name: frames[name]
+            for name, wanted in needed.items()
+            if all(digest in self.places for digest, _ in wanted)
         }
 
     def _find(self, digests: Mapping[Digest, Place], staying: Mapping[str, PackRef], fence: Fence) -> None:
@@ -144,28 +164,22 @@ class Moving:
         for _, read in read_in_order(self._backend, wanted, _digest, min(self._threads, _REQUESTS)):
             self.places.update((digest, found[digest]) for digest in read)
 
-    def _needed(self, packs: Sequence[Pack]) -> tuple[dict[str, Frames], dict[str, list[Wanted]]]:
-        """The frames of each pack, and the chunks in it that are needed."""
-        frames: dict[str, Frames] = {}
+    def _needed(self, packs: Sequence[Pack], frames: Mapping[str, Frames]) -> dict[str, list[Wanted]]:
+        """The chunks in each pack that are needed."""
         needed: dict[str, list[Wanted]] = {}
-        for pack, found in ahead(lambda pack: (pack, self._frames(pack.ref)), packs, self._threads):
+        for pack in packs:
             try:
-                if isinstance(found, CorruptError):
-                    raise found
-                if found is None:
-                    continue
                 needed[pack.ref.name] = [
                     (digest, Place(pack.ref, located))
                     for begin, end in pack.needed
-                    for digest, located in found.within(begin, end)
+                    for digest, located in frames[pack.ref.name].within(begin, end)
                 ]
-                frames[pack.ref.name] = found
             except CorruptError as err:
                 self._leave(pack.ref, str(err))
-        return frames, needed
+        return needed
 
     def _frames(self, pack: PackRef) -> Frames | CorruptError | None:
-        """The frames of a pack; None if it has gone, since others have moved what it held. Or it is lost: see `verify`."""
+        """The frames of a pack; None if it has gone: others have moved what it held, or it is lost."""
         try:
             return Frames(pack, parse_table(pack, self._backend.get(key_of(pack), *table_range(pack)).data))
         except NotFound:

@@ -308,10 +308,9 @@ def test_a_manifest_of_two_names_stays_one(place: MemoryBackend) -> None:
 def test_a_deleted_version_of_which_a_part_is_gone(place: MemoryBackend) -> None:
     """A collector that granted less time took some of it: that is no damage, and holds up nobody else."""
     registry = Registry(place)
-    registry.save("z", part(500, 300_000) + part(501, 300_000))
-    (own,) = (
-        packs(place) - {key for key in packs(place) if key in needed_by(place, "a")} - needed_by(place, "b")
-    )
+    registry.save("z", changing(8)[7][:900_000] + part(500, 300_000))
+    own = needed_by(place, "z") - needed_by(place, "a") - needed_by(place, "b")
+    assert len(own) == 1
     registry.delete("z")
     place.delete(own)
     before = loads(place)
@@ -319,6 +318,23 @@ def test_a_deleted_version_of_which_a_part_is_gone(place: MemoryBackend) -> None
     assert done.left == {}
     assert 0 < done.packs < 9  # those that it still has stay with it
     assert loads(place) == before
+
+
+def test_a_pack_that_is_lost(place: MemoryBackend) -> None:
+    """The version that needs it stays as it is, and is named; what others share with it stays, and the rest is moved."""
+    registry = Registry(place)
+    registry.save("z", changing(8)[7][:900_000] + part(500, 300_000))
+    for number in range(8):
+        registry.save(f"small:{number}", part(600 + number, 30_000))
+    (own,) = needed_by(place, "z") - needed_by(place, "a") - needed_by(place, "b")
+    entry = next(row["manifest"] for row in _entries(place) if row["name"] == "z")
+    place.delete([own])
+    before = [one.key for one in registry.verify(data=True).damages]
+    done = compact(Repository(place), NOW)
+    assert list(done.left) == [f"manifests/{entry[:2]}/{entry}"]
+    assert own in done.left[f"manifests/{entry[:2]}/{entry}"]
+    assert done.packs >= 8
+    assert [one.key for one in Registry(place).verify(data=True).damages] == before == [own]
 
 
 def needed_by(place: Backend, name: str) -> set[str]:

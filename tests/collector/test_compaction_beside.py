@@ -198,7 +198,9 @@ def between(other: Callable[[MemoryBackend], object]) -> int:
     for at in count(1):
         place = worn()
         beside = Between(place, at, partial(other, place))
-        compacted(beside)
+        done = compacted(beside).compaction
+        assert done is not None
+        assert not done.left
         check(place)
         held = loads(place)
         assert HELD.items() <= held.items()
