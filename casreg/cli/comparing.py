@@ -25,9 +25,9 @@ _ROWS: Final = (
     Column("name", lambda row: row.name),
     Column("versions", lambda row: f"{row.versions:,}", number=True),
     Column("logical", lambda row: size_text(row.logical), number=True),
-    Column("distinct", lambda row: size_text(row.distinct), number=True),
+    Column("distinct", lambda row: size_text(row.distinct), number=True, spare=True),
     Column("stored", lambda row: size_text(row.stored), number=True),
-    Column("alone", lambda row: size_text(row.alone), number=True),
+    Column("alone", lambda row: size_text(row.alone), number=True, spare=True),
     Column("dedup", lambda row: _ratio(row.deduplication), number=True),
     Column("compression", lambda row: _ratio(row.compression), number=True),
 )
@@ -76,6 +76,8 @@ def stats(session: Session) -> None:
     alone        what of this no other name needs
     dedup        logical / distinct: how often each byte is used
     compression  distinct / stored
+
+    Where a terminal has no room for them, `alone` and `distinct` are left out by name; --json has them.
     """  # noqa: D301 - with this mark click leaves the lines as they are
     with waiting(session, "counting what is stored"):
         found = session.open().stats()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import orjson
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from casreg.cli.session import Session
 
 
+_GAP: Final = 2
+"""Blanks between two columns."""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column of a table.
@@ -27,12 +31,14 @@ class Column:
         cell: The text for a row.
         number: It holds figures.
         whole: It is never folded: others give room first, as they do to figures.
+        spare: It is left out on a terminal that has no room for it. `--json` has it.
     """
 
     title: str
     cell: Callable[[Any], str]
     number: bool = False
     whole: bool = False
+    spare: bool = False
 
 
 def show_json(value: object) -> None:
@@ -68,6 +74,8 @@ def _show_rich(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> Non
     from rich.table import Table
     from rich.text import Text
 
+    console = Console(highlight=False)
+    columns, cells = _fitting(columns, cells, console.width)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, column in enumerate(columns):
         table.add_column(
@@ -79,7 +87,20 @@ def _show_rich(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> Non
         )
     for line in cells:
         table.add_row(*map(Text, line))  # as text: what is stored is no markup
-    Console(highlight=False).print(table)
+    console.print(table)
+
+
+def _fitting(
+    columns: Sequence[Column], cells: Sequence[Sequence[str]], room: int
+) -> tuple[Sequence[Column], Sequence[Sequence[str]]]:
+    """The columns, and the cells of each row, without as many spare ones as there is no room for."""
+    titles = [column.title for column in columns]
+    widths = [max(map(len, line)) for line in zip(titles, *cells, strict=True)]
+    kept = list(range(len(columns)))
+    for number in reversed(range(len(columns))):
+        if columns[number].spare and sum(widths[one] + _GAP for one in kept) - _GAP > room:
+            kept.remove(number)
+    return [columns[one] for one in kept], [[line[one] for one in kept] for line in cells]
 
 
 def show_rows(session: Session, columns: Sequence[Column], rows: Sequence[Any], nothing: str = "") -> None:

@@ -81,6 +81,20 @@ def test_a_table_of_usual_names_fits_into_80_columns(tmp_path: Path) -> None:
     assert len(on_terminal([*PROGRAM, "history", "my:data"], columns=80).text.splitlines()) == 2
 
 
+def test_stats_leave_out_what_there_is_no_room_for() -> None:
+    """So that names and figures can be read; wide terminals, pipes and JSON have all."""
+    Registry().save("team:vision:weights", noise(1_000_000))
+    titles = ["name", "versions", "logical", "distinct", "stored", "alone", "dedup", "compression"]
+    assert on_terminal([*PROGRAM, "stats"], columns=120).text.splitlines()[0].split() == titles
+    assert ok("stats").lines[0].split() == titles
+    shown = on_terminal([*PROGRAM, "stats"], columns=90).text.splitlines()
+    assert shown[0].split() == [one for one in titles if one != "alone"]
+    assert shown[1].startswith("team:vision:weights ")
+    assert shown[2] == ""
+    narrow = on_terminal([*PROGRAM, "stats"], columns=80).text.splitlines()
+    assert narrow[0].split() == [one for one in titles if one not in {"alone", "distinct"}]
+
+
 BAR_OF_A_LONG_NAME = """
 from casreg.cli import bars
 from casreg.cli.session import Session
