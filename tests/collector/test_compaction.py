@@ -19,6 +19,7 @@ from casreg.gc import Collection, Terms, collect, compact, mark_bad
 from casreg.keys import PACKS, REFS
 from casreg.model import PackRef
 from casreg.packs import RECORD, TRAILER, parse_table, read_trailer
+from casreg.progress import Progress
 from casreg.refs import spill
 from casreg.registry import Registry
 from casreg.repository import Repository
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     from casreg.backends.base import Backend
     from casreg.digest import Digest
-    from casreg.progress import Progress
 
 KEPT = replace(NOW, undelete_window=7 * 86_400.0)
 """Deleted versions can still be undeleted."""
@@ -262,6 +262,48 @@ def test_progress_is_told_in_bytes(place: MemoryBackend) -> None:
     assert (mine[-1].done, mine[-1].total) == (done.compaction.rewritten, done.compaction.rewritten)
     assert mine[-1].stored > mine[-1].done
     assert {one.phase for one in told} >= {"weigh", "compact", "list", "mark"}
+
+
+def test_in_parts(place: MemoryBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is too much for one part is moved in several, each of which is committed before the next; nothing is lost or twice."""
+    before, told = loads(place), list[Progress]()
+    monkeypatch.setattr("casreg.gc.compaction.BATCH_BYTES", 1_000_000)
+    watched = RecordingBackend(place)
+    done = compacted(watched, progress=told.append)
+    order = [
+        (call.method, call.key.partition("/")[0])
+        for call in watched.log.calls()
+        if (call.method, call.key.partition("/")[0]) in (("create", "packs"), ("swap", "refs"))
+    ]
+    last_pack = max(number for number, what in enumerate(order) if what == ("create", "packs"))
+    assert ("swap", "refs") in order[:last_pack]
+    assert order.count(("create", "packs")) == 3
+    assert done.compaction is not None
+    assert (done.compaction.packs, done.compaction.left) == (9, {})
+    mine = [one.done for one in told if one.phase == "compact"]
+    assert mine == sorted(mine)
+    assert mine[-1] == done.compaction.rewritten
+    assert loads(place) == before
+    assert stored(place) == needed(place)
+    digests = [digest for _, digest in chunks_of(place)]
+    assert len(digests) == len(set(digests))
+
+
+def test_many_versions_of_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are swung some at a time, in few commits."""
+    place = MemoryBackend()
+    registry = Registry(place)
+    for number in range(30):
+        registry.save("a", part(0, 100_000) + part(number, 20_000))
+    before = loads(place)
+    monkeypatch.setattr("casreg.gc.compaction._TOGETHER", 8)
+    watched = RecordingBackend(place)
+    done = compact(Repository(watched), NOW)
+    assert done.versions == 30
+    assert len([call for call in watched.log.calls("swap", "refs/") if not call.error]) == 4
+    gc(place)
+    assert loads(place) == before
+    assert len(packs(place)) == 1
 
 
 # ------------------------------------------------------------------------------------------------ what it leaves
