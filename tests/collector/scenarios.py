@@ -21,7 +21,7 @@ from casreg.exceptions import (
 )
 from casreg.gc import collect as collect_garbage
 from casreg.keys import PACKS
-from casreg.refs import pace
+from casreg.refs import pace, spill
 from casreg.registry import Registry
 from casreg.repository import Repository
 from casreg.testing import scheduler as scheduling
@@ -85,8 +85,10 @@ class Scenario(NamedTuple):
     ran: bool = False  # a collector, once before
     young: bool = False  # all manifests: so their packs may be condemned without them
     forgetful: bool = False  # one closed verdict is kept, and not eight
+    spilling: bool = False  # versions move to segments of the history at once
     worn: bool = False  # the large version is a part of a pack that is mostly dead
     damaged: bool = False  # that pack
+    broken: bool = False  # something else, by an actor who also mends it, if he does not die before
 
 
 def world_of(scenario: Scenario) -> Callable[[Scheduler], World]:
@@ -429,6 +431,8 @@ SMALL: dict[str, Scenario] = {
     "again_late": Scenario([save_again("new"), collect(most=1)], deleted=True, ran=True, forgetful=True),
     "undelete_young": Scenario([undelete, collect(min_age=60)], deleted=True, young=True),
     "two_saves": Scenario([save("thing"), save("thing", "other")]),
+    "spill_delete": Scenario([delete, collect()], spilling=True),
+    "spill_save": Scenario([save("thing"), collect()], deleted=True, spilling=True),
     "sync_here": Scenario([sync_here, collect()], deleted=True),
     "sync_away": Scenario([sync_away, delete_and_collect]),
     "compact_load": Scenario([load, compact], worn=True),
@@ -440,8 +444,8 @@ SMALL: dict[str, Scenario] = {
     "heal_gc": Scenario([heal, collect()], damaged=True),
     "read_compact": Scenario([read, compact], worn=True),
     "read_replaced": Scenario([read, replace_and_collect], worn=True),
-    "broken_ref": Scenario([collect_what_can_be_read, undelete_and_break], deleted=True),
-    "old_ref": Scenario([collect_what_can_be_read, break_and_heal], deleted=True),
+    "broken_ref": Scenario([collect_what_can_be_read, undelete_and_break], deleted=True, broken=True),
+    "old_ref": Scenario([collect_what_can_be_read, break_and_heal], deleted=True, broken=True),
     "lost_answer": Scenario(
         [failing(save("new"), Fault(1, FaultKind.AFTER, frozenset({"swap"}), "refs/")), collect()],
         deleted=True,
@@ -486,10 +490,14 @@ LARGE: dict[str, Scenario] = {
         [sync_again, collect(most=1), collect(3, most=1)], deleted=True, collected=True, forgetful=True
     ),
     "broken_head": Scenario(
-        [unless_damaged(collect()), break_head_and_heal, unless_damaged(save("new"))], deleted=True
+        [unless_damaged(collect()), break_head_and_heal, unless_damaged(save("new"))],
+        deleted=True,
+        broken=True,
     ),
     "broken_head_again": Scenario(
-        [unless_damaged(save_again("new")), unless_damaged(collect()), break_head_and_heal], deleted=True
+        [unless_damaged(save_again("new")), unless_damaged(collect()), break_head_and_heal],
+        deleted=True,
+        broken=True,
     ),
     "mixed_heal": Scenario([heal, save("new"), delete, collect(2)], damaged=True),
 }
@@ -511,6 +519,9 @@ def every_order(name: str, *, preemptions: int, limit: int = 100_000) -> schedul
 def _memory(scenario: Scenario) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pace, "PACE", replace(pace.PACE, sleep=lambda _: None))
+        if scenario.spilling:
+            patch.setattr(spill, "INLINE_LIMIT", 900)
+            patch.setattr(spill, "_LEAST_ROOM", 400)
         if scenario.forgetful:
             patch.setattr("casreg.head.KEPT_VERDICTS", 1)
         yield
@@ -535,7 +546,7 @@ def walks(name: str, runs: int, seed: int = 0, *, faults: bool = False) -> None:
             return int(draw.choices(enabled, [speeds[index] for index in enabled])[0])
 
         with _memory(scenario):
-            check_it = is_whole_when_healed if faults and scenario.damaged else is_whole
+            check_it = is_whole_when_healed if faults and (scenario.damaged or scenario.broken) else is_whole
             scheduling._run_once(make, actors, check_it, choose)
 
 

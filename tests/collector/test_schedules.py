@@ -37,12 +37,12 @@ def test_walks_through_a_bad_network(scenario: str) -> None:
 @pytest.mark.parametrize("scenario", SMALL)
 def test_every_order_with_two_preemptions(scenario: str) -> None:
     """The same with two preemptions, or as many orders as two minutes allow."""
-    every_order(scenario, preemptions=2, limit=10_000)
+    every_order(scenario, preemptions=2, limit=4_000)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("scenario", [*SMALL, *LARGE])
 def test_many_walks(scenario: str) -> None:
     """The same, for longer."""
-    walks(scenario, 500, seed=1)
-    walks(scenario, 500, seed=2, faults=True)
+    walks(scenario, 300, seed=1)
+    walks(scenario, 300, seed=2, faults=True)
