@@ -127,16 +127,16 @@ class RacesOnACloud:
             assert registry.load(NAME, version) == value
 
     def test_a_quarter_of_all_requests_goes_wrong(self, request: pytest.FixtureRequest) -> None:
-        """In ten ways, while six processes add 20 versions each: 120, numbered without a gap, each value once."""
+        """In ten ways, while six processes add 30 versions each: 180, numbered without a gap, each value once."""
         with self.behind_a_proxy(request) as (proxy, bad, good):
             proxy.reset(a_quarter(3))
-            in_processes(6, save_stubbornly, bad, good, 20)
-            assert proxy.faults > 120
+            in_processes(6, save_stubbornly, bad, good, 30)
+            assert proxy.faults > 180
         registry = Registry(good, cache=False)
         versions = registry.list_versions(NAME)
-        assert versions == [f"1.0.{number}" for number in range(120)]
+        assert versions == [f"1.0.{number}" for number in range(180)]
         values = Counter(tuple(registry.load(NAME, version)) for version in versions)
-        assert values == Counter((writer, step) for writer in range(6) for step in range(20))
+        assert values == Counter((writer, step) for writer in range(6) for step in range(30))
 
     def test_a_server_that_is_killed_in_the_middle_of_saves(self) -> None:
         """Whoever was told a version loads it, byte for byte; the others were told so, and a second try works.
