@@ -10,11 +10,12 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from casreg.digest import digest_of
 from casreg.display import first_of
-from casreg.exceptions import CasregError, CorruptError, InvalidArgumentError, StorageError
+from casreg.exceptions import CasregError, CorruptError, InvalidArgumentError, NotFound, StorageError
 from casreg.keys import manifest_key, parse_data_key
 from casreg.names import is_hidden
 from casreg.packs import key_of
@@ -208,8 +209,11 @@ class _Healer:
         self._backend.delete(keys)
         sound = [pack for pack in self._seen.needed if not self._is_bad(pack)]
         for at in range(0, len(sound), _AT_A_TIME):
-            some = sound[at : at + _AT_A_TIME]
-            self._target.index.add([(pack, list(read_table(self._backend, pack))) for pack in some])
+            rows = []
+            for pack in sound[at : at + _AT_A_TIME]:
+                with suppress(NotFound):  # it was moved meanwhile, and collected
+                    rows.append((pack, list(read_table(self._backend, pack))))
+            self._target.index.add(rows)
 
     # Only looking
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -111,7 +112,8 @@ class Supply:
         for pack in sorted(named):
             checked = self._packs[pack] = check_pack(self.target.backend, pack)
             if not checked.problem:
-                self._here.add([(pack, list(read_table(self.target.backend, pack)))])
+                with suppress(NotFound):  # nobody needed it, and a collector was quicker
+                    self._here.add([(pack, list(read_table(self.target.backend, pack)))])
         return any(not self._packs[pack].problem for pack in named)
 
     def find(self, chunks: Mapping[Digest, int]) -> list[tuple[Backend, dict[Digest, Place]]]:

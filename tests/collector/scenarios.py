@@ -663,3 +663,13 @@ HEALED_BEFORE_THE_LOOK: Sequence[tuple[int, str]] = (
     (0, ""),
 )
 """A save that is committed when others have been looked at, and before anybody is told."""
+
+GONE_WHILE_LOOKED_FOR: Sequence[tuple[int, str]] = (
+    (0, "delete packs/"),  # has a verdict over the large version's pack
+    (1, "get packs/"),  # wants to heal with it, since its ref is damaged
+    (1, ONE),
+    (1, ONE),  # has seen that it is whole
+    (0, ""),
+    (1, ""),
+)
+"""A pack that nobody needs goes while a healing looks at it."""

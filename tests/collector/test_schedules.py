@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from collector.scenarios import LARGE, SEEN_ONCE, SEEN_TWICE, SMALL, every_order, scripted, walks
+from collector.scenarios import (
+    GONE_WHILE_LOOKED_FOR,
+    LARGE,
+    SEEN_ONCE,
+    SEEN_TWICE,
+    SMALL,
+    every_order,
+    scripted,
+    walks,
+)
 
 
 @pytest.mark.parametrize("scenario", SMALL)
@@ -19,6 +28,11 @@ def test_every_order(scenario: str) -> None:
 def test_two_collectors_of_one_run(script: tuple[tuple[int, str], ...]) -> None:
     """A pack that one of them saw in use is spared, or gone before anybody builds on it, whichever verdict comes first."""
     scripted("late", script)
+
+
+def test_a_pack_that_goes_while_a_healing_looks_at_it() -> None:
+    """What could have been healed with it comes from the other copy."""
+    scripted("old_ref", GONE_WHILE_LOOKED_FOR)
 
 
 @pytest.mark.parametrize("scenario", LARGE)
