@@ -259,7 +259,7 @@ class _Compactor:
             if missing and digest in found.living and self._is_named(digest, found.uses[digest]):
                 key = key_of(found.packs[min(missing)].ref)
                 why = f"it needs {key}, which is lost, damaged or being collected"
-                self._done.left[manifest_key(digest)] = why
+                moving.left[manifest_key(digest)] = why
         return [pack for pack in batch if pack.ref.name not in held]
 
     def _is_named(self, digest: Digest, uses: Sequence[Use]) -> bool:
@@ -289,7 +289,7 @@ class _Compactor:
             try:
                 return digest, self._replacement(digest, frames, moving, fence)
             except CorruptError as err:
-                self._done.left[manifest_key(digest)] = str(err)
+                moving.left[manifest_key(digest)] = str(err)
                 stay.update(found.below[digest])
             except NotFound:
                 log.debug("%s has gone: others deleted what it was, or moved it", manifest_key(digest))

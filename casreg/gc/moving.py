@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from casreg.exceptions import CorruptError, NotFound
 from casreg.gc.relocation import Frames
 from casreg.ingest.packing import Packing, Place
-from casreg.packs import PACK_LIMIT, key_of, parse_table, table_range
+from casreg.packs import FRAME, PACK_LIMIT, key_of, parse_table, table_range
 from casreg.repository.proving import Sightings
 from casreg.threads import ahead
 from casreg.transfer.places import Sound, read_in_order
@@ -43,7 +43,7 @@ class Moving:
     Attributes:
         places: Where chunks are that were copied, or found elsewhere.
         written: The packs that were written, and may be named.
-        left: Keys of packs that could not be copied, and why.
+        left: Keys of packs that could not be copied, and of manifests that stay, and why.
     """
 
     def __init__(self, repository: Repository, threads: int, tell: Callable[[int, int], None]) -> None:
@@ -70,11 +70,12 @@ class Moving:
         return self._sightings.seen
 
     def settle(self, fence: Fence) -> None:
-        """Forget what was written, or found, and may not be named any more: a collector was quicker.
+        """Begin, perhaps anew. What was written, or found, and may not be named any more is forgotten.
 
         Raises:
             StorageError: A pack cannot be looked at.
         """
+        self.left.clear()
         packs = dict.fromkeys(place.pack for place in self.places.values())
         gone = self.unusable([*packs, *(sealed.ref for sealed in self.written)], fence)
         self.written = [sealed for sealed in self.written if sealed.ref.name not in gone]
@@ -203,7 +204,7 @@ class Moving:
                     packing.cut()
                     filled = 0
                 packing.append(one)
-                filled += len(memoryview(one.stored))
+                filled += FRAME.size + len(memoryview(one.stored))
             held.clear()
             size = 0
 
