@@ -250,27 +250,28 @@ class _Compactor:
         kept = {name for digest in needing for name in found.below[digest]} - names
         bad = {*gone, *moving.unusable((found.packs[name].ref for name in sorted(kept)), fence)}
         bad |= {pack.ref.name for pack in batch if key_of(pack.ref) in fence.bad}
+        lost = {name for name in bad if key_of(found.packs[name].ref) not in fence.bad}
         held = set(bad)
         for digest in needing:
-            missing = bad.intersection(found.below[digest])
-            if missing:
-                held.update(found.below[digest])
-            # Of what was deleted, a part may have been collected: that is no damage.
-            if missing and digest in found.living and self._is_named(digest, found.uses[digest]):
+            if bad.isdisjoint(found.below[digest]):
+                continue
+            held.update(found.below[digest])
+            missing = lost.intersection(found.below[digest])
+            if missing and self._lives(digest, found):
                 key = key_of(found.packs[min(missing)].ref)
-                why = f"it needs {key}, which is lost, damaged or being collected"
-                moving.left[manifest_key(digest)] = why
+                moving.left[manifest_key(digest)] = f"it needs {key}, which is lost; run `verify`"
         return [pack for pack in batch if pack.ref.name not in held]
 
-    def _is_named(self, digest: Digest, uses: Sequence[Use]) -> bool:
-        """Whether a manifest is named still: others may have moved what it was, and collected its packs."""
+    def _lives(self, digest: Digest, found: Occupancy) -> bool:
+        """Whether a version has this manifest still. Of what was deleted or moved meanwhile, packs may have been collected."""
 
-        def asked(use: Use) -> bool:
-            return self._repository.refs.ask(
-                use.name, lambda history: history is not None and history.names(use.version, digest)
+        def has_it(use: Use) -> bool:
+            entry = self._repository.refs.ask(
+                use.name, lambda history: history.entry(use.version) if history is not None else None
             )
+            return entry is not None and entry.manifest == digest
 
-        return any(map(asked, uses))
+        return digest in found.living and any(map(has_it, found.uses[digest]))
 
     def _swing(
         self,
