@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from casreg.exceptions import CorruptError, NotFound, ObjectNotFoundError, StorageError
 from casreg.keys import manifest_key
+from casreg.packs import key_of
 from casreg.repository.proving import files_below
 from casreg.versions import Exact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from casreg.model import Manifest
+    from casreg.model import Manifest, PackRef
     from casreg.refs import Entry, History
     from casreg.repository.repository import Repository
     from casreg.versions import Selector, Version
@@ -108,16 +109,21 @@ def check_there(repository: Repository, name: str, version: Version) -> None:
     settled(place, name, Exact(version), use)
 
 
-def has_files(repository: Repository, entry: Entry) -> bool:
+def has_files(repository: Repository, entry: Entry, seen: Iterable[PackRef] = ()) -> bool:
     """Whether every file of a version exists at the place itself, may be built on, and its manifest is what it must be.
+
+    Args:
+        repository: Where.
+        entry: What a ref says of the version.
+        seen: Packs that are not asked for, since the caller has found them there.
 
     Raises:
         UnsupportedFormatError: The manifest needs a newer casreg.
     """
     place = repository.without_copies()
     try:
-        below = files_below(place.manifest(entry.manifest))
-        damaged = place.refs.fences.read().bad.intersection(below)
+        below = set(files_below(place.manifest(entry.manifest))).difference(map(key_of, seen))
+        damaged = place.refs.fences.read().bad.intersection(below) if below else ()
         if damaged:
             raise CorruptError(f"{min(damaged)} is known to be damaged, or is being collected")
         for key in below:

@@ -103,8 +103,8 @@ def save(repository: Repository, draft: Draft) -> Saved:
             )
 
         def is_whole(entry: Entry) -> bool:
-            # Where nothing had to be stored, all of it was seen a moment ago.
-            return not ingested.written or has_files(repository, entry)
+            # Where nothing had to be stored, its packs were seen a moment ago; its manifest, or others of its packs, not.
+            return has_files(repository, entry, () if ingested.written else ingested.placement.packs)
 
         saved = Commit(repository, terms, content, proof.proved, describe, is_whole).run()
         remember_packs(repository, ingested.written, proof.seen)

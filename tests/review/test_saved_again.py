@@ -25,3 +25,28 @@ def test_a_version_whose_pack_is_lost(options: dict[str, Any]) -> None:
         assert Registry(place).info("x@prod")["notes"] == {"new": 2, "old": 1}
         assert Registry(place).list_versions("x") == ["1.0.0"]
     assert Registry(place).save("x", DATA, if_changed=True) == version
+
+
+@pytest.mark.parametrize("value", [7, DATA], ids=["small", "large"])
+@pytest.mark.parametrize("options", [{"version": "1.0.0"}, {"if_changed": True}], ids=str)
+def test_a_version_whose_manifest_is_lost(options: dict[str, Any], value: object) -> None:
+    """So it is where nothing of its bytes has to be stored."""
+    place = MemoryBackend()
+    Registry(place).save("x", value, notes={"old": 1})
+    place.delete([info.key for info in place.list("manifests/")])
+    version = Registry(place).save("x", value, **options)
+    assert Registry(place).load("x", version) == value
+    assert Registry(place).save("x", value, if_changed=True) == version
+
+
+def test_a_version_that_had_packs_of_its_own() -> None:
+    """Another version has the same chunks in other packs: that nothing has to be stored does not show that it is whole."""
+    place = MemoryBackend()
+    Registry(place).save("x", DATA)
+    first = [info.key for info in place.list("packs/")]
+    place.delete([info.key for info in place.list("index/")])
+    Registry(place).save("y", DATA)  # without an index nobody knows that it is there
+    assert len(list(place.list("packs/"))) == 2 * len(first)
+    place.delete(first)
+    assert Registry(place).save("x@1.0.0", DATA) == "1.0.0"
+    assert Registry(place).load("x@1.0.0") == DATA
