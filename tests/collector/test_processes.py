@@ -1,4 +1,4 @@
-"""Processes that save and delete as fast as they can, while others collect without end and are killed at it."""
+"""Processes that save and delete as fast as they can, while others collect and compact without end and are killed at it."""
 
 from __future__ import annotations
 
@@ -67,10 +67,11 @@ from casreg import Registry
 
 stopped = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.read(), stopped.set()), daemon=True).start()
-registry = Registry(sys.argv[1])
+registry, turn = Registry(sys.argv[1]), int(sys.argv[2])
 while not stopped.is_set():
-    done = registry.gc(min_age=0, undelete_window=0)
-    print(len(done.runs), done.freed, flush=True)
+    turn += 1
+    done = registry.gc(min_age=0, undelete_window=0, compact=turn % 2 == 0)
+    print(len(done.runs), done.freed, done.compaction.packs if done.compaction else 0, flush=True)
 """
 
 
@@ -113,10 +114,10 @@ def ended(process: subprocess.Popen[str]) -> list[str]:
 
 
 def run(place: Backend, writers: int, rounds: int, seconds: float, *, kill: bool) -> tuple[Told, list[str]]:
-    """Let writers work beside two collectors. What they were told."""
+    """Let writers work beside two collectors, who compact every second time. What all of them were told."""
     Registry(place).init()
     at_work = [start(WRITER, place.location, str(seed), str(rounds), str(seconds)) for seed in range(writers)]
-    collectors = [start(COLLECTOR, place.location) for _ in range(2)]
+    collectors = [start(COLLECTOR, place.location, str(turn)) for turn in range(2)]
     told, said, draw = Told(), [], random.Random(writers)
     end = time.monotonic() + seconds
     while kill and time.monotonic() < end:
@@ -124,7 +125,7 @@ def run(place: Backend, writers: int, rounds: int, seconds: float, *, kill: bool
         victim = collectors.pop(0)
         victim.send_signal(signal.SIGKILL)
         victim.communicate()
-        collectors.append(start(COLLECTOR, place.location))
+        collectors.append(start(COLLECTOR, place.location, str(draw.randrange(2))))
     for writer in at_work:
         told.read(ended(writer))
     for collector in collectors:
