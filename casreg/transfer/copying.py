@@ -123,7 +123,8 @@ def copy_bytes(
 
         brought = settled(source, name, selector, bring)
         if isinstance(brought, tuple):
-            return _committed(target, terms, *brought, _not_stored, 0, keep_protection=keep_protection)
+            saved = _committed(target, terms, *brought, _not_stored, 0, keep_protection=keep_protection)
+            return _found(target, terms, saved)
         seen = {**search.sightings(brought.placement, brought.written), **upload.seen}
         proof = Proof(target, brought.lines, brought.placement, brought.inline, seen)
         entry = replace(brought.entry, packs=len(brought.placement.packs))
@@ -137,7 +138,7 @@ def copy_bytes(
             keep_protection=keep_protection,
         )
         remember_packs(target, [] if saved.existed else brought.written, proof.seen)
-        return saved
+        return _found(target, terms, saved)
 
     saved = until_proved(target, terms.name, carry_and_commit, upload.held)
     upload.end()
@@ -175,7 +176,7 @@ def _linked(
         log.debug("%s@%s is being collected, or has moved: its bytes are stored again", name, version)
         return None
     meter.end(0)
-    return saved
+    return saved if saved.entry.manifest == entry.manifest else _found(target, terms, saved)
 
 
 def _needs_bytes(target: Repository, terms: Terms, version: Version, entry: Entry) -> bool:
@@ -217,8 +218,17 @@ def _committed(
         )
 
     as_here = replace(terms, version=terms.version or version, notes=entry.notes)
-    saved = Commit(target, as_here, entry.content, prove, describe).run()
-    if saved.existed and saved.entry.manifest != entry.manifest:
+    return Commit(target, as_here, entry.content, prove, describe).run()
+
+
+def _found(target: Repository, terms: Terms, saved: Saved) -> Saved:
+    """What was committed. If it was there before, its files were seen there, whatever they are called.
+
+    Raises:
+        CorruptError: One of them is lost.
+        StorageError: The target cannot be read.
+    """
+    if saved.existed:
         # Who moves a version deletes it at the source next: what is there already must not be a mere promise.
         with suppress(ObjectNotFoundError):  # somebody has deleted it since: it was there
             check_there(target, terms.name, saved.version)

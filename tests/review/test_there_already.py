@@ -10,7 +10,7 @@ from casreg import Registry, Store
 from casreg.backends.memory import MemoryBackend
 from casreg.cache import Cache
 from casreg.exceptions import CorruptError
-from registry.lab import noise
+from registry.lab import noise, snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,3 +55,20 @@ def test_a_rename_onto_a_version_whose_files_are_lost() -> None:
     with pytest.raises(CorruptError, match=r"new@1\.0\.0 needs data that is not there"):
         Registry(place).rename("old", "new")
     assert Registry(place).load("old@1.0.0") == DATA
+
+
+@pytest.mark.parametrize("lost", ["packs/", "manifests/"])
+def test_a_move_into_a_copy_that_other_tools_made(lost: str) -> None:
+    """Its files have the names of the original's. That they are there is seen all the same."""
+    a, b = MemoryBackend(), MemoryBackend()
+    original = Registry(a, cache=False)
+    original.save("x", DATA)
+    original.download(original, "x", "1.0.0", "y")  # one manifest under two names
+    for key, data in snapshot(a).items():
+        b.create(key, data)
+    Registry(b, cache=False).adopt()
+    b.delete([info.key for info in b.list(lost)])
+    store = Store(mounts={"a": original, "b": Registry(b, cache=False)})
+    with pytest.raises(CorruptError, match=r"y@1\.0\.0 needs data that is not there"):
+        store.move("a/x", "b/y")
+    assert store.load("a/x") == DATA
