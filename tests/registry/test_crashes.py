@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 BIG = noise(20_000, 1)
 OTHER = noise(17_000, 2)
+WIDE = noise(400_000, 3)
+PART = WIDE[:150_000]
 
 # What each mark promises: this object under this name and version, or that there is none (None).
 Promise = tuple[str, Any]
@@ -55,9 +57,22 @@ def _overwrites(registry: Registry, promise: Callable[[str, Any], None]) -> None
         promise("thing@1.0.0", value)
 
 
-HISTORIES = {"saves": _saves, "edits": _edits, "overwrites": _overwrites}
+def _compacts(registry: Registry, promise: Callable[[str, Any], None]) -> None:
+    """A collection that moves what is needed to another pack, and deletes the old one."""
+    registry.save("thing", WIDE)
+    promise(f"part@{registry.save('part', PART)}", PART)
+    registry.delete("thing")
+    promise("thing@1.0.0", None)
+    moved = registry.gc(min_age=0, undelete_window=0, compact=True).compaction
+    assert moved is not None
+    assert moved.versions == 1
+    promise("part@1.0.0", PART)
+
+
+HISTORIES = {"saves": _saves, "edits": _edits, "overwrites": _overwrites, "compacts": _compacts}
 ALL: dict[str, list[Any]] = {
-    "thing@1.0.0": [BIG, {"a": 1}, OTHER, 1, 2],
+    "thing@1.0.0": [BIG, {"a": 1}, OTHER, 1, 2, WIDE],
+    "part@1.0.0": [PART],
     "thing@1.0.1": [{"a": 1}, 2],
     "other@1.0.0": [OTHER],
     "copy@1.0.0": [BIG],
@@ -68,7 +83,10 @@ ALL: dict[str, list[Any]] = {
     ("window", "subsets"),
     [pytest.param(3, 1, id="few-lost"), pytest.param(6, 2, id="many-lost", marks=pytest.mark.soak)],
 )
-@pytest.mark.parametrize("label", HISTORIES)
+@pytest.mark.parametrize(
+    "label",
+    [pytest.param(label, marks=pytest.mark.soak) if label == "compacts" else label for label in HISTORIES],
+)
 def test_a_power_failure_at_any_moment(tmp_path: Path, label: str, window: int, subsets: int) -> None:
     """Whatever a crash leaves: the registry opens, all that is listed loads and verifies, every promise holds, and
     the same operations can be done again.
