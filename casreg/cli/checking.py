@@ -150,7 +150,8 @@ def _show_healing(session: Session, healing: Healing) -> None:
 
 
 def _show_damage(found: Damage) -> None:
-    click.echo(f"{found.severity}: {printable(found.key)}: {_line(found.problem)}")
+    problem = found.problem.removeprefix(found.key).lstrip(" :")  # many begin with it
+    click.echo(f"{found.severity}: {printable(found.key)}: {_line(problem)}")
     if found.versions:
         tags = f" (tags: {first_of(found.tags, _NAMED)})" if found.tags else ""
         click.echo(f"  touches {printable(first_of(found.versions, _NAMED) + tags)}")

@@ -496,7 +496,8 @@ def test_verify(registry: Registry, tmp_path: Path) -> None:
     assert run("verify").code == exits.DONE  # the data are not read
     done = run("verify", "--data")
     assert done.code == exits.DAMAGED
-    assert f"damage: packs/{pack.parent.name}/{pack.name}: " in done.out
+    assert f"damage: packs/{pack.parent.name}/{pack.name}: is damaged: " in done.out
+    assert done.out.count(pack.name) == 1
     assert "  touches x@1.0.0 (tags: x@prod)\n" in done.out
     assert done.lines[-1].startswith("NOT CLEAN: ")
     found = run("verify", "--data", "--json").json
