@@ -77,7 +77,8 @@ def count_by_kind(names: Iterable[Name]) -> dict[Kind, int]:
 def plan(repository: Repository, terms: Terms, progress: ProgressCallback | None = None) -> Plan:
     """Look for what could be deleted.
 
-    Lists all data, and reads all refs, their history, and of their versions the manifests.
+    Lists all data, and reads all refs, their history, and of their versions the manifests: those that are listed from
+    copies on this machine, if it has them.
 
     Args:
         repository: Where.
@@ -89,12 +90,14 @@ def plan(repository: Repository, terms: Terms, progress: ProgressCallback | None
         UnsupportedFormatError: Something was written by a newer casreg.
         StorageError: The place cannot be read.
     """
+    copies = repository.copies
     repository = repository.without_copies()  # a copy would hide that the place has lost something
     report = Report(progress)
     held = read_head(repository.backend)
     under_way = names_of(read_list(repository.backend, held) or ())
     listing = _listed(repository, terms, under_way, report)
-    reader = Reader(repository, terms)
+    there = listing.young.union(name for name in listing.old if kind_of(name) == "manifests")
+    reader = Reader(repository, terms, copies, there)
     refs = every_ref_name(repository)
     expired = _without_live(repository, terms, reader, refs, listing, report)
     for name in lists_of(held.head):

@@ -15,8 +15,9 @@ from casreg.keys import manifest_key, ref_key, segment_key
 from casreg.manifests import decode_placement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Set as AbstractSet
 
+    from casreg.backends.base import Readable
     from casreg.digest import Digest
     from casreg.gc.terms import Terms
     from casreg.model import Placement
@@ -108,11 +109,27 @@ READ: Final = Placements()
 class Reader:
     """Reads what refs reach, as one collector sees it at one time. For any number of threads."""
 
-    def __init__(self, repository: Repository, terms: Terms) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        terms: Terms,
+        copies: Readable | None = None,
+        there: AbstractSet[Name] = frozenset(),
+    ) -> None:
+        """No I/O.
+
+        Args:
+            repository: The place, without copies: what it has lost must be seen.
+            terms: What may be collected.
+            copies: Gives manifests from copies on this machine, if there are any.
+            there: The manifests that the place has listed, and that may so be read from copies: their bytes do not change.
+        """
         self._repository = repository
         self._window = terms.undelete_window
         self._now = terms.clock()
         self._known = READ
+        self._copies = copies
+        self._there = there
 
     def held(self, name: str) -> Held:
         """The ref of a name that was listed.
@@ -205,7 +222,10 @@ class Reader:
     def _read(self, digest: Digest) -> tuple[Placement, tuple[Name, ...]]:
         """The placement in a manifest, and what it needs. Errors as `below`."""
         get = self._repository.backend.get
-        data = get(manifest_key(digest)).data
+        source: Readable = self._repository.backend
+        if self._copies is not None and of_manifest(digest) in self._there:
+            source = self._copies
+        data = source.get(manifest_key(digest)).data
         placement = decode_placement(data, digest, lambda segment: get(segment_key(segment)).data)
         segment = () if placement.segment is None else (of_segment(placement.segment),)
         below = (*segment, *(of_pack(pack.name) for pack in placement.packs))
