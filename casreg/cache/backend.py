@@ -31,7 +31,8 @@ class CachedBackend:
     on it. Refs, the head and the marker are asked for with what was read of them before, so that what did not
     change is not sent again. What is written is also kept as a local copy.
 
-    Copies are read through `copies` alone, which is no backend: loads use it, and nothing else should.
+    Copies are read through `copies` alone, which is no backend: loads use it, and who plans a collection for manifests
+    that the place has listed. Nothing else should.
 
     Args:
         backend: The place. If it has a cache already, that one is left out.
