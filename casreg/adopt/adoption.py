@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from casreg.adopt.head import begin, end, found_head
 from casreg.adopt.hints import bring_up_to_date
-from casreg.adopt.identity import check_is_registry, check_place, renew
+from casreg.adopt.identity import check_is_registry, renew
 from casreg.adopt.report import Adoption
 from casreg.backends.base import traits_of
 from casreg.exceptions import CorruptError, ObjectNotFoundError, UnsupportedFormatError
+from casreg.gc.collecting import check_place
 from casreg.progress import Progress
 from casreg.threads import ahead_in_parts
 from casreg.verify.survey import names_in
@@ -67,7 +68,8 @@ def adopt(
     repository = repository.without_copies()
     backend = repository.backend
     if not dry_run:
-        check_place(backend, shared_fs=shared_fs)
+        harm = "what another machine writes there may not be seen yet, and would be left as it is"
+        check_place(backend, shared_fs=shared_fs, harm=harm, work="Adopt")
     names = names_in(repository)
     marker, found = check_is_registry(backend, names), found_head(backend)
     stamps, left = _looked_at(repository, names, progress)

@@ -11,7 +11,6 @@ from casreg.exceptions import (
     CorruptError,
     NotFound,
     ObjectNotFoundError,
-    UnsafeStorageError,
     UnsupportedFormatError,
 )
 from casreg.keys import MARKER, ref_key
@@ -23,21 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from casreg.backends.base import Backend, Object
-
-
-def check_place(backend: Backend, *, shared_fs: bool) -> None:
-    """See that what is listed and read there is what is there.
-
-    Raises:
-        UnsafeStorageError: It is on a network file system, and nobody vouches for it.
-    """
-    network = getattr(backend, "network", None)
-    if network is not None and not shared_fs and not getattr(backend, "shared_fs", False):
-        raise UnsafeStorageError(
-            f"{backend.location} is on a network file system ({network}): what another machine writes there may not be "
-            "seen yet, and would be left as it is. Adopt on the machine that has the disk, or say shared_fs=True if this "
-            "mount's caches and locks hold between machines"
-        )
 
 
 def check_is_registry(backend: Backend, names: Iterable[str]) -> Marker | None:

@@ -68,7 +68,7 @@ def collect(
         CasregError: As `compact`, `plan` and `execute`.
     """
     if not dry_run:
-        check_place(repository.backend, terms)
+        _check_place(repository.backend, terms)
     moved = compact(repository, terms, progress, dry_run=dry_run) if compacted else None
     planned = plan(repository, terms, progress)
     if not dry_run:
@@ -116,7 +116,7 @@ def execute(
         CommitUnknownError: The answer to a step was lost. Collect again.
         StorageError: The storage refused or failed. Collect again: the run is taken on from where it is.
     """
-    check_place(repository.backend, terms)
+    _check_place(repository.backend, terms)
     repository = repository.without_copies()
     give_up(repository, planned.refs, terms)
     runs = Runs(repository, terms, planned.refs, Report(progress))
@@ -168,16 +168,26 @@ def _take(todo: dict[Name, None], names: Iterable[Name]) -> None:
         todo.pop(name, None)
 
 
-def check_place(backend: Backend, terms: Terms) -> None:
+def check_place(backend: Backend, *, shared_fs: bool, harm: str, work: str) -> None:
     """See that what is listed and read there is what is there.
+
+    Args:
+        backend: The place.
+        shared_fs: Whether the caller vouches for a network file system.
+        harm: What would come of what is not seen, for the error.
+        work: What is to be done there, for the error.
 
     Raises:
         UnsafeStorageError: It is on a network file system, and nobody vouches for it.
     """
     network = getattr(backend, "network", None)
-    if network is not None and not terms.shared_fs and not getattr(backend, "shared_fs", False):
+    if network is not None and not shared_fs and not getattr(backend, "shared_fs", False):
         raise UnsafeStorageError(
-            f"{backend.location} is on a network file system ({network}): what another machine saved may not be seen yet, "
-            "and would be deleted. Collect on the machine that has the disk, or say shared_fs=True if this mount's caches "
-            "and locks hold between machines"
+            f"{backend.location} is on a network file system ({network}): {harm}. {work} on the machine that has the disk, "
+            "or say shared_fs=True if this mount's caches and locks hold between machines"
         )
+
+
+def _check_place(backend: Backend, terms: Terms) -> None:
+    harm = "what another machine saved may not be seen yet, and would be deleted"
+    check_place(backend, shared_fs=terms.shared_fs, harm=harm, work="Collect")

@@ -395,6 +395,20 @@ SINGLE: Final = frozenset({"marker", "head", "index"})
 SHARED: Final = frozenset({"pack of two", "chunk that one of two has"})
 """What more than one version has: these have tests of their own."""
 
+ALL: Final = (
+    "marker",
+    "head",
+    "ref",
+    "history",
+    "manifest",
+    "placement",
+    "pack of two",
+    "chunk list",
+    "tree",
+    "index",
+)
+"""One of each kind of file."""
+
 
 def cases() -> list[tuple[str, str]]:
     """Every kind of file with everything that can happen to it."""

@@ -10,7 +10,7 @@ from casreg import Registry
 from casreg.repository import Repository
 from casreg.verify import verify
 from verify import raw
-from verify.lab import SHARED, SPOTS, cases, check_found, contents, files_of, harm, original, place_of
+from verify.lab import ALL, SHARED, SPOTS, cases, check_found, contents, files_of, harm, original, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,19 +39,6 @@ SOME = [
     ("index", "longer"),
 ]
 """Each kind of file, and each kind of damage."""
-
-ALL_KINDS = [
-    "marker",
-    "head",
-    "ref",
-    "history",
-    "manifest",
-    "placement",
-    "pack of two",
-    "chunk list",
-    "tree",
-    "index",
-]
 
 
 def healed(place: Backend, source: Registry, spot: Spot, how: str) -> None:
@@ -104,15 +91,15 @@ def test_much_is_healed(kind: str, source: str, places_of: Callable[[str], Place
         case _:
             other = CLOUDS[1 - CLOUDS.index(kind)]
             copy = Registry(raw.copied(original()[0], places_of(other).new()), cache=False)
-    for what in ALL_KINDS:
+    for what in ALL:
         harm(place, what, "flipped", raw.put)
     registry = Registry(place, cache=False)
-    assert len(registry.verify(data=True).damages) == len(ALL_KINDS)
+    assert len(registry.verify(data=True).damages) == len(ALL)
 
     healing = registry.heal(copy)
 
     assert healing.clean
-    assert len(healing.healed) == len(ALL_KINDS)
+    assert len(healing.healed) == len(ALL)
     assert registry.verify(data=True).damages == ()
     assert contents(place) == original()[1]
     registry.gc(min_age=0, undelete_window=0)

@@ -19,6 +19,7 @@ from casreg.refs.document import Ref
 from casreg.repository import Repository
 from casreg.verify import heal
 from verify.lab import (
+    ALL,
     COPIES,
     array,
     backup,
@@ -66,20 +67,6 @@ def test_damage_is_healed(copy: str, what: str, how: str) -> None:
     assert registry.verify(data=True).damages == ()
     assert contents(place) == original()[1]
     assert not data or spot.key not in files_of(place)
-
-
-ALL = [
-    "marker",
-    "head",
-    "ref",
-    "history",
-    "manifest",
-    "placement",
-    "pack of two",
-    "chunk list",
-    "tree",
-    "index",
-]
 
 
 def ruined() -> MemoryBackend:
